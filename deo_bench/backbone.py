@@ -1,0 +1,112 @@
+"""Images in, features out: every backbone picks its bands and normalises exactly once, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from deo_bench.bands import WHITE, Unit, convert
+from deo_bench.errors import UserError, nearest
+from deo_bench.features import Features, Images
+
+Normalise = Literal["native", "dataset"]
+"""`native`: the backbone's own statistics and unit; `dataset`: the z-score of the data set that the images come from."""
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How a backbone wants its pixels: in `unit`, minus `mean`, over `std`, a number a band; `white` maps to display."""
+
+    unit: Unit
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    white: float = WHITE
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std):
+            raise ValueError("a normalisation needs as many means as standard deviations")
+
+    def apply(self, images: Images) -> Tensor:
+        """Normalised pixels [B, C, H, W] of images whose bands are already picked."""
+        pixels = convert(images.pixels, images.unit, self.unit, self.white)
+        return _zscore(pixels, torch.tensor(self.mean), torch.tensor(self.std))
+
+
+class Backbone(nn.Module):
+    """Declares bands in order, normalisation, widths, strides and levels; `forward` is final, `extract` is the family's.
+
+    A subclass sets, in its constructor: `band_sets` (name -> bands in order, the first is the default), `normalisations` (by
+    band set), `pooled_dims` (name -> D), `default` (the pooled vector meant by default), `levels` (`early`, `mid`,
+    `late` -> the family's own number).
+    """
+
+    band_sets: dict[str, tuple[str, ...]]
+    normalisations: dict[str, Normalisation]
+    pooled_dims: dict[str, int]
+    default: str = "mean"
+    levels: Mapping[str, int] = {}
+
+    @final
+    def forward(
+        self,
+        images: Images,
+        sees: str | None = None,
+        normalise: Normalise = "native",
+        levels: Sequence[str] = (),
+    ) -> Features:
+        """Features of images: pick bands, normalise once, extract.
+
+        sees names one of the backbone's band sets (its first, if none is named); levels are the maps wanted.
+        """
+        return self.extract(self.prepare(images, sees, normalise), sees or self.first, tuple(levels))
+
+    @final
+    def prepare(self, images: Images, sees: str | None = None, normalise: Normalise = "native") -> Tensor:
+        """Pixels [B, C, H, W] as `extract` takes them."""
+        sees = sees or self.first
+        if sees not in self.band_sets:
+            raise UserError(f"{type(self).__name__} sees no band set {sees!r}{nearest(sees, self.band_sets)}")
+        picked = images.pick(self.band_sets[sees])
+        if normalise == "native":
+            return self.normalisations[sees].apply(picked)
+        if picked.mean is None or picked.std is None:
+            raise UserError("normalise = 'dataset' needs the data set's own statistics, and these images carry none")
+        return _zscore(picked.pixels, picked.mean, picked.std)
+
+    def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
+        """Features of normalised pixels [B, C, H, W]; what a family implements."""
+        raise NotImplementedError
+
+    @property
+    def first(self) -> str:
+        """The band set that is meant when none is named."""
+        return next(iter(self.band_sets))
+
+    def width(self, place: str) -> int:
+        """Channels of a pooled vector or of a level."""
+        place = self.default if place == "default" else place
+        if place in self.pooled_dims:
+            return self.pooled_dims[place]
+        return self.map_width(place)
+
+    def map_width(self, level: str) -> int:
+        """Channels of a level's map; an error names the levels there are."""
+        raise self.no_level(level)
+
+    def stride(self, level: str) -> int:
+        """Pixels of the input that one cell of a level's map covers."""
+        raise self.no_level(level)
+
+    def no_level(self, level: str) -> UserError:
+        """The error for a place that this backbone does not have."""
+        known = [*self.pooled_dims, *self.levels]
+        return UserError(f"{type(self).__name__} has no {level!r}{nearest(level, known)}")
+
+
+def _zscore(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    mean = mean.to(pixels).view(1, -1, 1, 1)
+    return (pixels - mean) / std.to(pixels).view(1, -1, 1, 1)

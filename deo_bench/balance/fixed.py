@@ -1,0 +1,27 @@
+"""Fixed weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from deo_bench.balance import Backward, Balance, balance
+
+
+@balance("fixed")
+class Fixed(Balance):
+    """The sum of the terms, each times its weight: sum_k w_k L_k."""
+
+    def backward(
+        self,
+        losses: Mapping[str, Tensor],
+        weights: Mapping[str, float],
+        shared: Sequence[nn.Parameter],
+        run_backward: Backward,
+    ) -> Tensor:
+        """One backward pass of the weighted sum."""
+        total = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
+        run_backward(total)
+        return total.detach()

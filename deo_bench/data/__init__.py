@@ -1,0 +1,106 @@
+"""What images are on disk: packed once into JSON and one memory-mapped array; no pickle is touched after that."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from deo_bench.bands import Unit
+from deo_bench.errors import MissingInput
+from deo_bench.registry import decorator
+
+SPLITS = ("fit", "select", "report")
+"""The roles of a split: what is fitted on, what chooses, what is reported. Data sets call them train, valid, test."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where data are looked for and where the cache is.
+
+    root: `--data`, else `DEO_BENCH_DATA`, else `GEO_BENCH_DIR`, else none; cache: `DEO_BENCH_CACHE`, else `cache/` in the store.
+    Nothing is created by looking.
+    """
+
+    root: Path | None
+    cache: Path
+
+    @classmethod
+    def of(cls, store: Path, data: Path | None = None) -> Places:
+        """The places that the command line and the environment say."""
+        given = data or os.environ.get("DEO_BENCH_DATA") or os.environ.get("GEO_BENCH_DIR")
+        cache = os.environ.get("DEO_BENCH_CACHE")
+        return cls(Path(given) if given else None, Path(cache) if cache else store / "cache")
+
+    def find(self, relative: str, what: str) -> Path:
+        """A file or folder under the root; an absolute path stays itself."""
+        path = Path(relative) if Path(relative).is_absolute() else (self.root or Path()) / relative
+        if self.root is None and not Path(relative).is_absolute():
+            raise MissingInput(
+                f"{what}: no folder of data is given", "say --data FOLDER, or set DEO_BENCH_DATA or GEO_BENCH_DIR"
+            )
+        if not path.exists():
+            raise MissingInput(f"{what}: {path} is not there", f"put it under {self.root}, or point --data elsewhere")
+        return path
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Packed images of one data set.
+
+    images: [N, C, H, W], memory-mapped, in `unit`; bands: C canonical names; labels: [N] class ids, [N, K] zeros and ones, [N,
+    H, W] classes of pixels, or none; splits: role -> indices, disjoint; partitions: name -> indices of a smaller *fit*; groups: [N] ids of what
+    is not independent, or none; mean, std: [C] of the fit split's pixels, in `unit`; content: sha256 of everything above;
+    pixels: sha256 of the images alone, so that embeddings are shared by tasks on the same images.
+    """
+
+    name: str
+    images: np.ndarray
+    bands: tuple[str, ...]
+    unit: Unit
+    mean: np.ndarray
+    std: np.ndarray
+    content: str
+    pixels: str
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+    splits: Mapping[str, np.ndarray] = field(default_factory=dict)
+    partitions: Mapping[str, np.ndarray] = field(default_factory=dict)
+    groups: np.ndarray | None = None
+    ignore: int | None = None
+    band_labels: str = "published"
+
+    @property
+    def label_kind(self) -> str:
+        """`single`, `multi`, `segmentation`, or `none`."""
+        if self.labels is None:
+            return "none"
+        return {1: "single", 2: "multi", 3: "segmentation"}[self.labels.ndim]
+
+    def __len__(self) -> int:
+        """How many images there are."""
+        return len(self.images)
+
+
+class Data(ABC):
+    """A source of pre-training images: `__init__(*, options)`. No torch here, so that planning stays light."""
+
+    version = 1
+
+    @abstractmethod
+    def pack(self, places: Places) -> Pack:
+        """The images, packed if they are not yet; missing data are a MissingInput that says how to get them."""
+
+    def fingerprint(self, places: Places) -> str:
+        """What of the images is in a run's identity: the content of what was packed.
+
+        What is generated gives generator, version and seed instead, without generating anything.
+        """
+        return self.pack(places).content
+
+
+data = decorator("data", Data)

@@ -1,0 +1,71 @@
+"""What a student is: a backbone that trains, with a stem for the band sets it is fed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from deo_bench.backbone import Backbone, Normalisation
+from deo_bench.features import Features
+from deo_bench.registry import decorator
+
+
+class Stem(nn.Module):
+    """First layer: normalised pixels of a band set to the trunk's tokens.
+
+    `__init__(band_sets, width, patch, *, options)`: `band_sets` maps a name to its bands in order, `width` is D, `patch` the
+    stride. `forward(pixels [B, C, H, W], sees)` gives [B, D, H/patch, W/patch].
+    """
+
+    version = 1
+
+    def __init__(self, band_sets: Mapping[str, tuple[str, ...]], width: int, patch: int) -> None:
+        super().__init__()
+        self.band_sets = dict(band_sets)
+        self.width = width
+        self.patch = patch
+
+    def forward(self, pixels: Tensor, sees: str) -> Tensor:
+        """Tokens on a grid."""
+        raise NotImplementedError
+
+    def parameters_of(self, sees: str) -> list[nn.Parameter]:
+        """The parameters that only this band set's pass reaches: none of them moving is worth a mark in the table."""
+        return []
+
+
+class Student(Backbone):
+    """A backbone that trains: a stem a band set, then a shared trunk.
+
+    `__init__(stem, band_sets, normalisations, *, options)` for a family: `stem(width, patch)` builds the stem. `embed` and
+    `trunk` are apart so that crops of one size share the trunk's pass across stems; `extract` is the one after the other. Students
+    with batch statistics set `has_batch_statistics`, and their passes stay apart.
+    """
+
+    has_batch_statistics = False
+    version = 1
+    stem: Stem
+
+    def declare(
+        self, band_sets: Mapping[str, tuple[str, ...]], normalisations: Mapping[str, Normalisation]
+    ) -> None:
+        """Set bands and normalisation, as every backbone must."""
+        self.band_sets = dict(band_sets)
+        self.normalisations = dict(normalisations)
+
+    def embed(self, pixels: Tensor, sees: str, mask: Tensor | None = None) -> Tensor:
+        """Normalised pixels [B, C, H, W] to the trunk's input; mask [B, h, w] marks cells replaced by the mask token."""
+        raise NotImplementedError
+
+    def trunk(self, tokens: Tensor, levels: tuple[str, ...]) -> Features:
+        """The trunk's features of embedded tokens, with the maps of the levels wanted."""
+        raise NotImplementedError
+
+    def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
+        """Embed, then the trunk."""
+        return self.trunk(self.embed(pixels, sees), levels)
+
+
+stem = decorator("stem", Stem)
+student = decorator("student", Student)

@@ -1,0 +1,31 @@
+"""What a task is: labelled images with splits in their roles, bands and units."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from deo_bench.data import Pack, Places
+from deo_bench.registry import decorator
+
+
+class Task(ABC):
+    """Labelled images to evaluate on: `__init__(*, options)`, of a family `__init__(name, *, options)`. No torch here.
+
+    `name` is what tables and score files use. `data_sets` names what the images come from, to be held against what a
+    teacher was trained on.
+    """
+
+    name: str
+    data_sets: tuple[str, ...] = ()
+    version = 1
+
+    @abstractmethod
+    def pack(self, places: Places) -> Pack:
+        """The task's images and labels, packed if they are not yet; the pack has the splits fit, select and report."""
+
+    def fingerprint(self, places: Places) -> str:
+        """What of the task is in a score's identity: the content of its pack."""
+        return self.pack(places).content
+
+
+task = decorator("task", Task)

@@ -1,0 +1,47 @@
+"""What a teacher is: a backbone without gradients, with a card that says where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from deo_bench.backbone import Backbone
+from deo_bench.registry import decorator
+
+
+class Teacher(Backbone):
+    """A backbone that is not trained.
+
+    The decorator's facts are its card: `paper`, `licence`, `gated`, `weights` (where they come from: `"hub:…"`, `"file"`, `"none"`), `checksum` (only
+    where the source states one), `trained_on` (names of data sets, so that a table can mark a teacher that has seen a task), and
+    `needs`: what the engine hands to the constructor before the options: `"student"` (the student to follow), `"run"` (a stored run's
+    student) or nothing.
+
+    `follows` says whether the teacher changes with the student. One that does keeps its own copies of the heads that terms
+    toward it use, in `heads`.
+    """
+
+    follows = False
+    version = 1
+    heads: nn.ModuleDict
+
+    def freeze(self) -> Teacher:
+        """Evaluation mode, no gradients; itself."""
+        self.eval()
+        for parameter in self.parameters():
+            parameter.requires_grad_(False)
+        return self
+
+    def adopt(self, heads: Mapping[str, nn.Module]) -> None:
+        """Take copies of the heads that terms toward this teacher use; only a following teacher does."""
+
+    def follow(self, student: Backbone, heads: Mapping[str, nn.Module], step: int, steps: int) -> None:
+        """Move toward the student after its step; frozen teachers stay."""
+
+    def train(self, mode: bool = True) -> Teacher:
+        """A teacher stays in evaluation mode."""
+        return super().train(False)
+
+
+teacher = decorator("teacher", Teacher)
