@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -41,7 +42,8 @@ KINDS = {
 
 RESERVED = {
     "loss": frozenset(
-        "loss toward aggregate sees on target_sees target_on pairs crops head target grid weight".split()
+        {"loss", "toward", "aggregate", "sees", "on", "target_sees", "target_on"}
+        | {"pairs", "crops", "head", "target", "grid", "weight"}
     ),
     "student": frozenset({"use", "bands", "stem"}),
     "head": frozenset({"use", "width"}),
@@ -68,17 +70,28 @@ class Option:
         """The value as this option's type, or an error that says what was expected."""
         if value is None and "None" in self.annotation:
             return None
-        if isinstance(value, bool) and "bool" not in self.annotation and "Any" not in self.annotation:
+        if not self._takes(type(value)):
             raise UserError(f"{where}.{self.name}: expected {self.annotation}, got {value!r}")
         try:
-            adapter = TypeAdapter(eval(self.annotation, {"__builtins__": {}}, _NAMES))
-            checked = adapter.validate_python(value, strict=None)
+            checked = _adapter(self.annotation).validate_python(value)
         except ValidationError as error:
             reason = error.errors()[0]["msg"].lower()
-            raise UserError(
-                f"{where}.{self.name}: {reason} (expected {self.annotation}, got {value!r})"
-            ) from None
+            raise UserError(f"{where}.{self.name}: {reason} (expected {self.annotation}, got {value!r})") from None
         return list(checked) if isinstance(checked, tuple) else checked
+
+    def _takes(self, given: type) -> bool:
+        """Whether a truth value or a text may stand here: pydantic would make a number of `true` and of "5"."""
+        meant = {bool: ("bool",), str: ("str", "Path", "Literal")}.get(given)
+        return meant is None or any(word in self.annotation for word in (*meant, "Any"))
+
+
+@functools.cache
+def _adapter(annotation: str) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(eval(annotation, {"__builtins__": {}}, _NAMES))
+    except (NameError, AttributeError, TypeError, SyntaxError):
+        known = ", ".join(sorted(_NAMES))
+        raise UserError(f"an option's type is made of {known}; {annotation!r} is not") from None
 
 
 @dataclass(frozen=True)
@@ -146,15 +159,15 @@ def read_declarations(path: Path, module: str, own: bool = False) -> list[Declar
                     )
                 )
     for declared in found:
-        _check_reserved(declared)
+        check_reserved(declared)
     return found
 
 
 def _part_decorators(node: ast.ClassDef | ast.FunctionDef) -> Iterator[ast.Call]:
     for decorator in node.decorator_list:
-        if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Name):
-            if decorator.func.id in KINDS:
-                yield decorator
+        called = decorator.func if isinstance(decorator, ast.Call) else None
+        if isinstance(decorator, ast.Call) and isinstance(called, ast.Name) and called.id in KINDS:
+            yield decorator
 
 
 def _entries(call: ast.Call, tree: ast.Module, origin: str) -> Iterator[tuple[str, dict[str, Any], bool]]:
@@ -168,7 +181,9 @@ def _entries(call: ast.Call, tree: ast.Module, origin: str) -> Iterator[tuple[st
         for name, entry in _literal(tree, first.id).items():
             yield name, {**facts, **entry}, True
     except (IndexError, ValueError, TypeError, AttributeError):
-        raise UserError(f"{origin}: a part's decorator takes a name, or a family's literal, and literal facts") from None
+        raise UserError(
+            f"{origin}: a part's decorator takes a name, or a family's literal, and literal facts"
+        ) from None
 
 
 def _literal(tree: ast.Module, name: str) -> dict[str, dict[str, Any]]:
@@ -186,9 +201,8 @@ def _options(
     function = _initialiser(node, classes) if isinstance(node, ast.ClassDef) else node
     options: dict[str, Option] = {}
     own = dict(facts.get("options", {}))
-    if function is None:
-        return options
-    for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True):
+    arguments = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True) if function else ()
+    for argument, default in arguments:
         annotation = ast.unparse(argument.annotation) if argument.annotation else "Any"
         try:
             value = REQUIRED if default is None else ast.literal_eval(default)
@@ -224,7 +238,8 @@ def _summary(doc: str | None) -> str:
     return doc.strip().splitlines()[0] if doc and doc.strip() else ""
 
 
-def _check_reserved(declared: Declaration) -> None:
+def check_reserved(declared: Declaration) -> None:
+    """Refuse a part whose option would be hidden by a key of the table that names it."""
     clash = set(declared.options) & RESERVED.get(declared.kind, frozenset({"use"}))
     if clash:
         raise UserError(

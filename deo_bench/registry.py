@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from deo_bench.declarations import KINDS, REQUIRED, Declaration, Option, read_declarations
+from deo_bench.declarations import KINDS, REQUIRED, Declaration, Option, check_reserved, read_declarations
 from deo_bench.errors import UserError, nearest, unknown
 
 PACKAGE = Path(__file__).parent
@@ -30,23 +30,21 @@ class Registry:
                 inside = path.relative_to(PACKAGE).with_suffix("").parts
                 self._add(read_declarations(path, ".".join(("deo_bench", *inside))))
         for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
-            spec = importlib.util.find_spec(point.value)
-            if spec and spec.origin:
-                self._add(read_declarations(Path(spec.origin), point.value, own=True))
+            self._add(_installed(point))
         for path in files:
             self._add(read_declarations(path, _private_name(path), own=True))
 
     def _add(self, declarations: Iterable[Declaration]) -> None:
         for new in declarations:
-            old = self._parts[new.kind].get(new.name)
-            if old is not None and (old.module, old.attribute) != (new.module, new.attribute):
-                raise UserError(f"two parts are called {new.kind} {new.name!r}: {old.origin} and {new.origin}")
+            _refuse_duplicate(self._parts[new.kind].get(new.name), new)
             self._parts[new.kind][new.name] = new
 
     def all(self, kind: str) -> dict[str, Declaration]:
         """Every part of a kind by name, those defined in a running notebook included."""
         if kind not in KINDS:
             raise unknown("kind of part", kind, KINDS)
+        for name, new in _DEFINED[kind].items():
+            _refuse_duplicate(self._parts[kind].get(name), new)
         return dict(sorted({**self._parts[kind], **_DEFINED[kind]}.items()))
 
     def get(self, kind: str, name: str, where: str = "") -> Declaration:
@@ -119,8 +117,8 @@ def decorator(kind: str, base: type) -> Callable[..., Callable[[C], C]]:
             part.facts = facts  # type: ignore[attr-defined]
             if isinstance(name, str):
                 part.part_name = name  # type: ignore[attr-defined]
-                if part.__module__ == "__main__":
-                    _DEFINED[kind][name] = _declare_running(kind, name, part, facts)
+            if part.__module__ == "__main__":
+                _define(kind, name, part, facts)
             return part
 
         return mark
@@ -128,12 +126,46 @@ def decorator(kind: str, base: type) -> Callable[..., Callable[[C], C]]:
     return noun
 
 
-def _declare_running(kind: str, name: str, part: type, facts: Mapping[str, Any]) -> Declaration:
+def _refuse_duplicate(old: Declaration | None, new: Declaration) -> None:
+    if old is not None and (old.module, old.attribute) != (new.module, new.attribute):
+        raise UserError(f"two parts are called {new.kind} {new.name!r}: {old.origin} and {new.origin}")
+
+
+def _installed(point: importlib.metadata.EntryPoint) -> list[Declaration]:
+    """The parts of the module that an installed package's entry point names; of a package, of all its modules."""
+    try:
+        spec = importlib.util.find_spec(point.module)
+    except ImportError as error:
+        raise UserError(f"entry point {point.name!r} of {ENTRY_POINTS} names {point.module!r}: {error}") from None
+    if spec is None or spec.origin is None:
+        raise UserError(f"entry point {point.name!r} of {ENTRY_POINTS} names {point.module!r}, which is not there")
+    found = []
+    base = Path(spec.origin).parent
+    for path in sorted(base.rglob("*.py")) if spec.submodule_search_locations else [Path(spec.origin)]:
+        inside = path.relative_to(base).with_suffix("").parts if spec.submodule_search_locations else ()
+        module = ".".join((point.module, *(part for part in inside if part != "__init__")))
+        found += read_declarations(path, module, own=True)
+    return found
+
+
+def _define(kind: str, name: str | Mapping[str, Mapping[str, Any]], part: type, facts: Mapping[str, Any]) -> None:
+    """Register what a notebook defines: its cell run again replaces the part, another class of that name does not."""
+    entries = {name: {}} if isinstance(name, str) else name
+    for entry, own in entries.items():
+        new = _declare_running(kind, entry, part, {**facts, **own}, not isinstance(name, str))
+        check_reserved(new)
+        _refuse_duplicate(_DEFINED[kind].get(entry), new)
+        _DEFINED[kind][entry] = new
+
+
+def _declare_running(kind: str, name: str, part: type, facts: Mapping[str, Any], is_family: bool) -> Declaration:
     doc = inspect.getdoc(part) or ""
     options = {}
     for argument in inspect.signature(part).parameters.values():
         if argument.kind is inspect.Parameter.KEYWORD_ONLY:
             default = REQUIRED if argument.default is argument.empty else argument.default
+            default = dict(facts.get("options", {})).get(argument.name, default)
+            default = list(default) if isinstance(default, tuple) else default
             options[argument.name] = Option(argument.name, _spelled(argument.annotation), default)
     try:
         content = hashlib.sha256(inspect.getsource(part).encode()).hexdigest()
@@ -142,18 +174,31 @@ def _declare_running(kind: str, name: str, part: type, facts: Mapping[str, Any])
     summary = doc.splitlines()[0] if doc else ""
     version = int(getattr(part, "version", 1))
     return Declaration(
-        kind, name, summary, doc, facts, options, version, "__main__", part.__qualname__, "a notebook", content=content
+        kind=kind,
+        name=name,
+        summary=str(facts.get("summary", summary)),
+        doc=doc,
+        facts=facts,
+        options=options,
+        version=version,
+        module="__main__",
+        attribute=part.__qualname__,
+        origin="a notebook",
+        is_family=is_family,
+        content=content,
     )
 
 
 def _spelled(annotation: Any) -> str:
     if annotation is inspect.Parameter.empty:
         return "Any"
-    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "Any")
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation).replace("typing.", "")
 
 
 def _private_name(path: Path) -> str:
-    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    """Of the file's place and content: a part file edited while a notebook runs is another module."""
+    content = path.read_bytes() if path.is_file() else b""
+    digest = hashlib.sha256(str(path.resolve()).encode() + content).hexdigest()[:8]
     return f"deo_bench_parts.{path.stem}_{digest}"
 
 

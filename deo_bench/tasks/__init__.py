@@ -27,5 +27,9 @@ class Task(ABC):
         """What of the task is in a score's identity: the content of its pack."""
         return self.pack(places).content
 
+    def bands(self, places: Places) -> tuple[str, ...]:
+        """The bands that the task's images have."""
+        return self.pack(places).bands
+
 
 task = decorator("task", Task)

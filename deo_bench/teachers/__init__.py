@@ -19,12 +19,13 @@ class Teacher(Backbone):
     student) or nothing.
 
     `follows` says whether the teacher changes with the student. One that does keeps its own copies of the heads that terms
-    toward it use, in `heads`.
+    toward it use, in `heads`, and the student's moving copy in `backbone`.
     """
 
     follows = False
     version = 1
     heads: nn.ModuleDict
+    backbone: Backbone
 
     def freeze(self) -> Teacher:
         """Evaluation mode, no gradients; itself."""

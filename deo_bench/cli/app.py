@@ -1,0 +1,44 @@
+"""The commands of `deo-bench`. What they need loads inside them: help and listing start without torch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deo_bench import __version__
+from deo_bench.cli.catalogue import catalogue
+from deo_bench.cli.check import check
+from deo_bench.cli.list import list_
+from deo_bench.cli.new import new
+from deo_bench.cli.show import show
+
+app = typer.Typer(
+    help="Which teachers, which student and which losses matter when Earth-observation backbones are distilled.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"deo-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say the version and stop.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """Options before any command."""
+
+
+app.command("list")(list_)
+app.command()(show)
+app.command()(check)
+app.command()(new)
+app.command()(catalogue)

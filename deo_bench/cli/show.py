@@ -1,0 +1,85 @@
+"""`deo-bench show`: one thing, fully."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deo_bench.cli.arguments import STORE, PartsOption, StoreOption
+from deo_bench.cli.names import PRESETS, preset_files
+from deo_bench.declarations import KINDS, REQUIRED, Declaration
+from deo_bench.errors import unknown
+from deo_bench.registry import Registry
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="A part, an experiment, a recipe, a TOML file or a run.")],
+    parts: PartsOption = None,
+    store: StoreOption = STORE,
+) -> None:
+    """Show one thing fully: a part's card, options and docstring; an experiment or recipe; a run."""
+    registry = Registry(parts or ())
+    found = registry.find(name)
+    for declared in found:
+        _show_part(declared)
+    files = _preset_named(name)
+    for path in files:
+        typer.echo(f"{path}\n\n{path.read_text(encoding='utf-8').rstrip()}\n")
+    if not found and not files and not _show_run(name, store):
+        presets = [preset for word in PRESETS for preset in preset_files(word)]
+        raise unknown("name", name, [*(part for kind in KINDS for part in registry.all(kind)), *presets])
+
+
+def _show_part(declared: Declaration) -> None:
+    typer.echo(f"{declared.kind} {declared.name} (version {declared.identity})")
+    typer.echo(f"  {declared.origin}\n")
+    typer.echo(_indented(declared.doc) + "\n")
+    card = {key: value for key, value in declared.facts.items() if key not in ("summary", "options")}
+    if card:
+        typer.echo("card")
+        for key, value in card.items():
+            typer.echo(f"  {key} = {_written(value)}")
+        typer.echo("")
+    typer.echo("options" if declared.options else "no options")
+    for option in declared.options.values():
+        default = "required" if option.default is REQUIRED else f"= {_written(option.default)}"
+        typer.echo(f"  {option.name} {default}   ({option.annotation})")
+    typer.echo("")
+
+
+def _preset_named(name: str) -> list[Path]:
+    path = Path(name)
+    if path.suffix == ".toml" and path.is_file():
+        return [path]
+    return [files[name] for word in PRESETS if name in (files := preset_files(word))]
+
+
+def _show_run(name: str, store: Path) -> bool:
+    """Whether a run of that name is in the store; its recipe, how it was made, and its scores."""
+    from deo_bench.store import Store
+
+    matching = [run for run in Store(store).runs() if len(name) >= 4 and run.name.startswith(name)]
+    for run in matching:
+        typer.echo(f"run {run.name} ({run.state})\n  {run.path}\n")
+        for file in ("recipe.json", "run.json"):
+            path = run.path / file
+            if path.is_file():
+                typer.echo(f"{file}\n{_indented(path.read_text(encoding='utf-8'))}")
+        for path in sorted((run.path / "scores").glob("*.json")):
+            score = json.loads(path.read_text(encoding="utf-8"))
+            low, high = score.get("low"), score.get("high")
+            interval = "" if low is None else f" [{low:.4f}, {high:.4f}]"
+            typer.echo(f"{path.stem}: {score.get('metric')} {score.get('value'):.4f}{interval}, n {score.get('n')}")
+    return bool(matching)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}".rstrip() for line in text.strip().splitlines())
+
+
+def _written(value: object) -> str:
+    """A value as TOML would have it."""
+    return "none" if value is None else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,202 @@
+"""GEO-Bench v1 data sets, and their train splits as pre-training images: found, read safely, packed once."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from deo_bench.bands import Unit, check_unit
+from deo_bench.data import Data, Pack, Places, data
+from deo_bench.data.geobench_bands import corrected_names, unit_of
+from deo_bench.data.geobench_files import Specifications, read_partitions, read_sample, read_specifications
+from deo_bench.data.join import join_fit_splits
+from deo_bench.data.pack import input_key, pack_once, write_pack
+from deo_bench.declarations import Count
+from deo_bench.errors import MissingInput, UserError
+
+BandLabels = Literal["published", "corrected"]
+Unreadable = Literal["refuse", "skip"]
+
+READER = 1
+"""Bumped when the same files would be packed to other content."""
+
+_ROLES = {"train": "fit", "valid": "select", "test": "report"}
+
+
+def find_data_set(places: Places, name: str) -> Path:
+    """The folder of a data set: `name` under the root, or in one of the benchmark folders there."""
+    where = f"GEO-Bench data set {name!r}"
+    root = places.find(".", where) if not Path(name).is_absolute() else Path()
+    candidates = [root / name, *sorted(root.glob(f"*/{name}"))] if not Path(name).is_absolute() else [Path(name)]
+    found = [path for path in candidates if (path / "task_specs.pkl").is_file()]
+    if not found:
+        raise MissingInput(
+            f"{where}: no {name}/task_specs.pkl under {root}", "download it, or point --data at the folder that has it"
+        )
+    if len(found) > 1:
+        raise UserError(f"{where} is there twice: {found[0]} and {found[1]}; say {found[0].relative_to(root)} for one")
+    return found[0]
+
+
+def pack_data_set(
+    places: Places,
+    name: str,
+    *,
+    band_labels: BandLabels = "published",
+    unit: str | None = None,
+    unreadable: Unreadable = "refuse",
+) -> Pack:
+    """A data set as a pack, its default partition in the roles, every other one as a smaller fit.
+
+    `corrected` gives the bands their true names where the data set is known to publish wrong ones, and leaves out what
+    is no band. `skip` leaves out samples that cannot be read, and warns with their number.
+    """
+    folder = find_data_set(places, name)
+    options = {"band_labels": band_labels, "unit": unit, "unreadable": unreadable}
+    key = input_key(folder.name, _inputs(folder), options, READER)
+    return pack_once(places, key, lambda target: _build(folder, target, band_labels, unit, unreadable))
+
+
+def _inputs(folder: Path) -> list[Path]:
+    kept = (".hdf5", ".pkl", "_partition.json")
+    return sorted(path for path in folder.iterdir() if path.name.endswith(kept))
+
+
+def _build(folder: Path, target: Path, band_labels: BandLabels, unit: str | None, unreadable: Unreadable) -> Pack:
+    specs, partitions = read_specifications(folder), read_partitions(folder)
+    names: list[str | None] = list(specs.names)
+    if band_labels == "corrected":
+        names = corrected_names(specs.data_set, specs.names)
+    keep = [name is not None for name in names]
+    bands = [name for name in names if name is not None]
+    ids = [sample for split in _ROLES for sample in partitions["default"][split]]
+    if len(set(ids)) != len(ids):
+        raise UserError(f"{folder / 'default_partition.json'}: names a sample twice")
+    if unreadable == "skip":
+        ids = _readable(folder, ids, specs, keep)
+    if not ids:
+        raise UserError(f"{folder}: there are no samples to read")
+    first, _ = read_sample(folder / f"{ids[0]}.hdf5", specs, keep)
+    rows = {sample: row for row, sample in enumerate(ids)}
+    splits = {
+        role: [rows[sample] for sample in partitions["default"][split] if sample in rows]
+        for split, role in _ROLES.items()
+    }
+    labels = _empty_labels(specs, len(ids), first)
+    return write_pack(
+        target,
+        name=specs.data_set,
+        images=_images(folder, ids, specs, keep, labels),
+        count=len(ids),
+        bands=bands,
+        unit=_unit(folder, specs, bands, first, unit),
+        labels=labels,
+        classes=specs.classes,
+        splits=splits,
+        partitions=_smaller(folder, partitions, rows, set(splits["fit"])),
+        ignore=_ignored(specs),
+        band_labels=band_labels,
+    )
+
+
+def _unit(folder: Path, specs: Specifications, bands: Sequence[str], first: np.ndarray, given: str | None) -> Unit:
+    return check_unit(unit_of(specs.data_set, bands, str(first.dtype), given), str(folder))
+
+
+def _ignored(specs: Specifications) -> int | None:
+    """255 among the pixels of a map means none, by the custom of the field."""
+    return 255 if specs.label_kind == "segmentation" and len(specs.classes) < 256 else None
+
+
+def _empty_labels(specs: Specifications, count: int, first: np.ndarray) -> np.ndarray:
+    shape = {"single": (count,), "multi": (count, len(specs.classes)), "segmentation": (count, *first.shape[1:])}
+    single, maps = np.int64, np.int16 if len(specs.classes) > 255 else np.uint8
+    dtype = {"single": single, "multi": np.uint8, "segmentation": maps}[specs.label_kind]
+    return np.zeros(shape[specs.label_kind], dtype=dtype)
+
+
+def _images(
+    folder: Path, ids: Sequence[str], specs: Specifications, keep: Sequence[bool], labels: np.ndarray
+) -> Iterator[np.ndarray]:
+    """The images one by one; the labels are filled on the way."""
+    shape: tuple[int, ...] | None = None
+    for row, sample in enumerate(ids):
+        path = folder / f"{sample}.hdf5"
+        image, label = read_sample(path, specs, keep)
+        shape = shape or image.shape
+        if image.shape != shape:
+            raise UserError(f"{path}: {image.shape}, the samples before it are {shape}")
+        if specs.label_kind == "segmentation" and (label.min() < 0 or label.max() > np.iinfo(labels.dtype).max):
+            raise UserError(f"{path}: classes from {label.min()} to {label.max()}, there are {len(specs.classes)}")
+        labels[row] = label
+        yield image
+
+
+def _readable(folder: Path, ids: Sequence[str], specs: Specifications, keep: Sequence[bool]) -> list[str]:
+    good, reasons = [], []
+    for sample in ids:
+        try:
+            read_sample(folder / f"{sample}.hdf5", specs, keep)
+            good.append(sample)
+        except UserError as error:
+            reasons.append(str(error))
+    if reasons:
+        warnings.warn(f"{folder}: {len(reasons)} of {len(ids)} samples skipped; the first: {reasons[0]}", stacklevel=2)
+    return good
+
+
+def _smaller(
+    folder: Path, partitions: dict[str, dict[str, list[str]]], rows: dict[str, int], fit: set[int]
+) -> dict[str, list[int]]:
+    """The train splits of the other partitions; one that reaches into what is reported on is an error."""
+    found = {}
+    for name, splits in partitions.items():
+        if name == "default":
+            continue
+        chosen = [rows[sample] for sample in splits["train"] if sample in rows]
+        if not set(chosen) <= fit:
+            path = folder / f"{name}_partition.json"
+            raise UserError(f"{path}: its train split has samples that the default partition validates or tests on")
+        found[name] = chosen
+    return found
+
+
+@data("geobench")
+class GeoBenchImages(Data):
+    """The train splits of GEO-Bench v1 data sets as pre-training images; validation and test are never among them.
+
+    names: data sets (`["m-eurosat"]`); of several, the bands that all have. patch: cut images into whole squares of so many pixels, so that
+    sets of different size go together.
+    """
+
+    version = 1
+
+    def __init__(
+        self,
+        *,
+        names: list[str],
+        band_labels: Literal["published", "corrected"] = "published",
+        unit: str | None = None,
+        patch: Count | None = None,
+        unreadable: Literal["refuse", "skip"] = "refuse",
+    ) -> None:
+        if not names:
+            raise UserError('data geobench: names is empty; say names = ["m-eurosat"], for example')
+        self.names, self.patch = names, patch
+        self.band_labels: BandLabels = band_labels
+        self.unreadable: Unreadable = unreadable
+        self.unit = unit
+
+    def pack(self, places: Places) -> Pack:
+        """The images of the fit splits, in the order of the names."""
+        packs = [
+            pack_data_set(
+                places, name, band_labels=self.band_labels, unit=self.unit, unreadable=self.unreadable
+            )
+            for name in self.names
+        ]
+        return join_fit_splits(places, "+".join(pack.name for pack in packs), packs, self.patch)

@@ -1,0 +1,1 @@
+"""The loops: objective, training, evaluation."""

@@ -1,0 +1,34 @@
+"""Looks at the first normalised batch of a backbone: a wrong unit shows there before it costs twenty points."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+
+from deo_bench.backbone import Backbone, Normalise
+from deo_bench.features import Images
+
+FAR_MEAN = 5.0
+FAR_SPREADS = (0.05, 20.0)
+
+
+class UnitWarning(UserWarning):
+    """Normalised pixels that look as if their unit were another."""
+
+
+@torch.no_grad()
+def warn_of_units(backbone: Backbone, images: Images, sees: str, normalise: Normalise, what: str) -> None:
+    """Warn where a band's mean is far from 0 or its spread far from 1, with the unit that it looks like."""
+    pixels = backbone.prepare(images, sees, normalise)
+    means, spreads = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3))
+    for name, mean, spread in zip(backbone.band_sets[sees], means.tolist(), spreads.tolist(), strict=True):
+        if abs(mean) > FAR_MEAN or not FAR_SPREADS[0] < spread < FAR_SPREADS[1]:
+            likely = "digital numbers read as reflectance" if abs(mean) > 100 else "reflectance read as digital numbers"
+            warnings.warn(
+                f"{what}: band {name} has mean {mean:.2g} and spread {spread:.2g} after normalisation, far from 0 and 1; "
+                f"is unit = {images.unit!r} right? It looks like {likely}, or like another sensor",
+                UnitWarning,
+                stacklevel=2,
+            )
+            return

@@ -1,0 +1,63 @@
+"""A score that is wanted: everything that defines it, and the digest that names its file. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from deo_bench.probes.protocols import ProtocolRecord
+from deo_bench.recipe import PartTable, digest
+from deo_bench.registry import Registry
+
+REFERENCES = ("majority", "supervised")
+"""Probes whose one number stands in every column of a task: they look at no backbone's features."""
+
+EVALUATION_VERSION = 1
+"""Bumped when embedding, resizing or intervals change numbers."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One score of one subject.
+
+    task: its name in tables; task_part: what it is; task_content: its fingerprint; probe: its name in the protocol;
+    probe_part: what that is; weights: `student`, `ema` or `file`; step: of kept weights, none for the last.
+    """
+
+    subject: str
+    task: str
+    task_part: PartTable
+    task_content: str
+    protocol: ProtocolRecord
+    probe: str
+    probe_part: PartTable
+    probe_identity: str
+    bands: str
+    weights: str = "student"
+    step: int | None = None
+    partition: str = "default"
+
+    @cached_property
+    def digest(self) -> str:
+        """Eight hex digits of protocol, probe, options, versions, bands, partition, the task's fingerprint and weights."""
+        told: dict[str, Any] = {
+            "protocol": self.protocol.model_dump(mode="json", exclude={"probes"}),
+            "probe": [self.probe_part.model_dump(mode="json"), self.probe_identity],
+            "bands": self.bands,
+            "partition": self.partition,
+            "task": self.task_content,
+            "weights": [self.weights, self.step],
+            "version": EVALUATION_VERSION,
+        }
+        return digest(told, 8)
+
+    @property
+    def stem(self) -> str:
+        """The score's file name without its ending."""
+        return f"{self.task}.{self.probe}.{self.digest}"
+
+
+def probe_identity(registry: Registry, name: str) -> str:
+    """What of a probe's code is in a score's identity."""
+    return registry.get("probe", name).identity

@@ -1,0 +1,84 @@
+"""Teacher statistics: what target transforms are fitted on, worked out once for each teacher, data and place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from deo_bench.bands import has_bands
+from deo_bench.engine.frozen import target_sees
+from deo_bench.engine.train import Source
+from deo_bench.engine.training import Training
+from deo_bench.errors import UserError
+from deo_bench.features import POOLED
+from deo_bench.files import write_whole
+from deo_bench.recipe import Identifier, digest
+from deo_bench.registry import Registry
+from deo_bench.targets import Target
+from deo_bench.teachers import Teacher
+
+NUM_IMAGES = 2048
+BATCH = 64
+
+
+def fit_transforms(run: Training, source: Source, identifier: Identifier, cache: Path) -> None:
+    """Fit every transform of a run that has something to fit, from the cache where it was fitted before.
+
+    The stream is of global views drawn from (0, "statistics"), whatever the run's seed: cells and seeds share it.
+    """
+    registry = identifier.registry
+    for key, transform in run.objective.transforms.items():
+        assert isinstance(transform, Target)
+        name, role, place = key.split(":")
+        term = run.recipe.objective[name]
+        if not _needs_fit(registry, term.target.use):
+            continue
+        teacher = run.teachers[role]
+        target_place = term.target_on[term.on.index(place)]
+        table = run.recipe.teachers[role]
+        told = {
+            "teacher": [table.use, identifier.teacher(table), table.options, registry.get("teacher", table.use).identity],
+            "place": [target_place, target_sees(term, teacher)],
+            "transform": [term.target.model_dump(), registry.get("target", term.target.use).identity],
+            "data": [source.pack.content, source.settings.model_dump(mode="json"), NUM_IMAGES],
+        }
+        path = cache / "statistics" / f"{digest(told, 24)}.safetensors"
+        if not _restored(transform, path):
+            transform.fit(_stream(teacher, target_place, target_sees(term, teacher), source))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            state = {part: value.contiguous() for part, value in transform.state_dict().items()}
+            write_whole(path, lambda temporary, state=state: save_file(state, temporary))
+
+
+def _needs_fit(registry: Registry, name: str) -> bool:
+    return bool(registry.get("target", name).facts.get("needs_fit", False))
+
+
+def _restored(transform: Target, path: Path) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        transform.load_state_dict(load_file(path))
+    except Exception:  # a torn cache entry is made again, whatever is wrong with it
+        path.unlink(missing_ok=True)
+        return False
+    return True
+
+
+@torch.no_grad()
+def _stream(teacher: Teacher, place: str, sees: str, source: Source) -> Iterator[Tensor]:
+    """A teacher's features of global views, in chunks [n, D]; the cells of a map are rows."""
+    if not has_bands(source.pack.bands, teacher.band_sets[sees]):
+        raise UserError(f"the pre-training images lack bands that the teacher sees: {', '.join(teacher.band_sets[sees])}")
+    fixed = Source(source.pack, source.settings, BATCH, 0, source.device)
+    steps = max(1, int(np.ceil(min(NUM_IMAGES, len(fixed.chosen)) / BATCH)))
+    for step in range(steps):
+        views, _ = fixed.at(step)
+        levels = () if place in POOLED else (place,)
+        value = teacher(views["global"].images, sees, levels=levels).get(place)
+        yield value if value.ndim == 2 else value.movedim(1, -1).flatten(0, -2)

@@ -1,0 +1,1 @@
+"""Which runs an experiment needs, together or apart, and doing them."""

@@ -1,0 +1,171 @@
+"""One cohort carried out: its runs built together, trained together, each recorded by itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+
+from deo_bench.data import Pack
+from deo_bench.engine.artefacts import Recorder
+from deo_bench.engine.build import Statistics, build_frozen
+from deo_bench.engine.frozen import FrozenTeachers
+from deo_bench.engine.stored import run_of_teacher
+from deo_bench.engine.train import CohortStep, Source, train
+from deo_bench.engine.training import Training
+from deo_bench.engine.transforms import fit_transforms
+from deo_bench.errors import StoreError, UserError
+from deo_bench.experiments.events import CohortStarted, Event, Note, Outcome, RunEnded, Stepped
+from deo_bench.experiments.plan import Plan, PlannedRun, kept
+from deo_bench.store import Lease, LeaseLost
+
+
+@dataclass
+class Member:
+    """A run of the cohort while it is trained."""
+
+    planned: PlannedRun
+    training: Training
+    recorder: Recorder
+    is_collapsed: bool = False
+
+    @property
+    def label(self) -> str:
+        """What the run is called where a person reads."""
+        return self.planned.labels[0]
+
+    @property
+    def marks(self) -> list[str]:
+        """What a table says of the run beside its numbers."""
+        marks = ["collapsed"] if self.is_collapsed else []
+        if not self.planned.recipe.is_untrained:
+            marks += [f"the {sees} stem got no gradient" for sees in sorted(self.training.untouched)]
+        return marks
+
+
+@dataclass
+class CohortJob:
+    """Trains the runs that this process has claimed."""
+
+    plan: Plan
+    device: torch.device
+    outcome: Outcome
+    checkpoint_seconds: float
+    members: dict[str, Member] = field(default_factory=dict)
+
+    def events(self, claimed: dict[PlannedRun, Lease]) -> Iterator[Event]:
+        """From building to the last file; a run that cannot be built or goes wrong is recorded, and the rest goes on."""
+        began = time.perf_counter()
+        first = next(iter(claimed))
+        pack = self._pack(first)
+        statistics = Statistics.of(pack)
+        source = Source(pack, first.recipe.views, first.recipe.train.batch, first.seed, self.device)
+        frozen = FrozenTeachers(self._frozen)
+        for run, lease in claimed.items():
+            try:
+                yield from self._enter(run, lease, statistics, source, frozen)
+            except UserError as error:
+                recorder = Recorder(self.plan.store.run(run.name), lease, {})
+                yield self._failed(run, str(error), recorder)
+        if not self.members:
+            return
+        runs = list(self.members.values())
+        yield CohortStarted(
+            runs=tuple(self.members),
+            labels=tuple(member.label for member in runs),
+            seed=first.seed,
+            start=min(member.training.step for member in runs),
+            steps=max(member.training.recipe.train.steps for member in runs),
+            batch=source.batch,
+            is_prerequisite=first.depth > 0,
+        )
+        yield from self._train(source, frozen, statistics)
+        seconds = time.perf_counter() - began
+        self.outcome.seconds_training += seconds
+        self.outcome.seconds_prerequisites += seconds if first.depth else 0.0
+
+    def _enter(
+        self, run: PlannedRun, lease: Lease, statistics: Statistics, source: Source, frozen: FrozenTeachers
+    ) -> Iterator[Event]:
+        """Build a run, or go on from its last checkpoint."""
+        registry = self.plan.experiment.registry
+        training = Training(run.recipe, run.seed, statistics, frozen, registry, self.device)
+        recorder = Recorder(self.plan.store.run(run.name), lease, self.plan.identifier.contents(run.recipe))
+        recorder.begin()
+        fit_transforms(training, source, self.plan.identifier, self.plan.places.cache)
+        try:
+            if recorder.resume(training):
+                yield Note(f"{run.labels[0]}, seed {run.seed}, goes on from step {training.step}")
+        except StoreError as error:
+            yield Note(str(error))
+        self.members[run.name] = Member(run, training, recorder)
+
+    def _train(self, source: Source, frozen: FrozenTeachers, statistics: Statistics) -> Iterator[Event]:
+        began = saved = time.perf_counter()
+        trainings = {name: member.training for name, member in self.members.items()}
+        try:
+            yield from self._end_those_due(statistics, began)
+            for done in train(trainings, source, frozen):
+                self._record(done)
+                for name, reason in done.failed.items():
+                    member = self.members.pop(name)
+                    yield self._failed(member.planned, reason, member.recorder)
+                yield self._stepped(done, source.batch)
+                yield from self._end_those_due(statistics, began)
+                if time.perf_counter() - saved > self.checkpoint_seconds:
+                    self._save()
+                    saved = time.perf_counter()
+        except LeaseLost as error:
+            yield Note(str(error))
+        except (GeneratorExit, KeyboardInterrupt):
+            self._save()
+            raise
+
+    def _record(self, done: CohortStep) -> None:
+        steps = self.plan.experiment.settings.score_at
+        for name, report in done.reports.items():
+            member = self.members[name]
+            if report.spread is not None:
+                member.is_collapsed = report.spread.is_collapsed
+            if report.is_measured:
+                member.recorder.log(report)
+            if member.training.step in kept(member.planned.recipe, steps):
+                member.recorder.keep(member.training, member.training.step)
+
+    def _stepped(self, done: CohortStep, batch: int) -> Stepped:
+        rate = batch * len(done.reports) / max(done.seconds, 1e-9)
+        collapsed = frozenset(name for name, member in self.members.items() if member.is_collapsed)
+        return Stepped(done.step, {name: report.terms for name, report in done.reports.items()}, rate, collapsed)
+
+    def _end_those_due(self, statistics: Statistics, began: float) -> Iterator[Event]:
+        for name, member in list(self.members.items()):
+            if member.training.step < member.training.recipe.train.steps:
+                continue
+            seconds = time.perf_counter() - began
+            member.recorder.finish(member.training, statistics, seconds, member.marks)
+            del self.members[name]
+            self.outcome.trained += 1
+            yield RunEnded(name, member.label, seconds, marks=tuple(member.marks))
+
+    def _save(self) -> None:
+        for member in self.members.values():
+            if member.training.step > 0:
+                member.recorder.checkpoint(member.training)
+
+    def _failed(self, run: PlannedRun, reason: str, recorder: Recorder) -> RunEnded:
+        recorder.fail(reason)
+        self.outcome.failed.append(f"{run.labels[0]}, seed {run.seed}: {reason}")
+        return RunEnded(run.name, run.labels[0], 0.0, reason=reason)
+
+    def _pack(self, run: PlannedRun) -> Pack:
+        table = run.recipe.data
+        source = self.plan.experiment.registry.build("data", table.use, options=table.options)
+        pack: Pack = source.pack(self.plan.places)
+        return pack
+
+    def _frozen(self, table):  # type: ignore[no-untyped-def]
+        registry = self.plan.experiment.registry
+        load = lambda other: run_of_teacher(other, self.plan.identifier, self.plan.store)  # noqa: E731
+        return build_frozen(table, load, registry).to(self.device)

@@ -1,0 +1,95 @@
+"""What happens while a plan is carried out; the command line draws it, tests read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something happened."""
+
+
+@dataclass(frozen=True)
+class CohortStarted(Event):
+    """Runs begin together: their names, what they are called in the table, the step they go on from, and the last."""
+
+    runs: tuple[str, ...]
+    labels: tuple[str, ...]
+    seed: int
+    start: int
+    steps: int
+    batch: int
+    is_prerequisite: bool = False
+
+
+@dataclass(frozen=True)
+class Stepped(Event):
+    """A cohort has made a step: each run's terms, and images a second over all of its runs."""
+
+    step: int
+    terms: dict[str, dict[str, float]]
+    images_per_second: float
+    collapsed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class RunEnded(Event):
+    """A run is done, or has failed with a reason, or was left to another process."""
+
+    run: str
+    label: str
+    seconds: float
+    reason: str = ""
+    marks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ScoringStarted(Event):
+    """So many scores are to be made."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class Scored(Event):
+    """A score was made; kept embeddings cost nothing."""
+
+    subject: str
+    label: str
+    task: str
+    probe: str
+    value: float
+    encoded: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ScoreFailed(Event):
+    """A score could not be made, and why."""
+
+    subject: str
+    task: str
+    probe: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Note(Event):
+    """Something to say in a line."""
+
+    text: str
+
+
+@dataclass
+class Outcome:
+    """What a launch did, counted."""
+
+    trained: int = 0
+    failed: list[str] = field(default_factory=list)
+    scored: int = 0
+    encoded: int = 0
+    seconds_training: float = 0.0
+    seconds_prerequisites: float = 0.0
+    seconds_scoring: float = 0.0
+    seconds_references: float = 0.0

@@ -1,0 +1,121 @@
+"""A grid's cells: products, pairs and named cells of values at dotted paths."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deo_bench.errors import UserError
+from deo_bench.experiments.file import Experiment
+from deo_bench.recipe import Recipe, resolve, set_path
+from deo_bench.recipe.resolve import plain
+
+Setting = tuple[str, Any]
+
+
+@dataclass(frozen=True)
+class GridCell:
+    """One cell: its label (what varies in it), its settings by dotted path, its resolved recipe and its seeds."""
+
+    label: str
+    settings: tuple[Setting, ...]
+    recipe: Recipe
+    seeds: tuple[int, ...]
+
+    def value(self, path: str) -> Any:
+        """What a dotted path is set to in this cell, none where the cell does not set it."""
+        return dict(self.settings).get(path)
+
+
+def cells_of(experiment: Experiment) -> list[GridCell]:
+    """Every cell of an experiment, in order: grid x zips, then the named ones; without any, the recipe alone."""
+    source = str(experiment.path)
+    axes = [list(_axis(path, values, source)) for path, values in _flat(experiment.grid.get("grid", {}))]
+    pairs = [list(_pairs(table, source)) for table in experiment.grid.get("zip", ())]
+    named = experiment.grid.get("cells", ())
+    products: list[tuple[Setting, ...]] = []
+    if axes or pairs or not named:
+        products = [tuple(itertools.chain(*choice)) for choice in itertools.product(*axes, *pairs)]
+    excluded = [dict(_flat(table)) for table in experiment.grid.get("exclude", ())]
+    kept = [choice for choice in products if not any(_matches(choice, table) for table in excluded)]
+    names = _short_names({path for choice in kept for path, _ in choice})
+    seeds = experiment.settings.seeds
+    cells = [_cell(experiment, _label(choice, names) or experiment.name, choice, seeds) for choice in kept]
+    for table, settings in zip(named, experiment.settings.cells, strict=True):
+        own = {key: value for key, value in table.items() if key not in ("name", "seeds")}
+        cells.append(_cell(experiment, settings.name, tuple(_flat(own)), settings.seeds or seeds))
+    labels = [cell.label for cell in cells]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UserError(f"{source}: two cells are called {label!r}")
+    if not cells:
+        raise UserError(f"{source}: the grid has no cells left; see exclude")
+    return cells
+
+
+def _cell(experiment: Experiment, label: str, choice: tuple[Setting, ...], seeds: Sequence[int]) -> GridCell:
+    tables = experiment.recipe
+    # Parts first: an option of a part that the same cell chooses must find that part in place.
+    for path, value in sorted(choice, key=lambda setting: not setting[0].endswith((".use", ".loss"))):
+        tables = set_path(tables, path, value)
+    settings = tuple((path, plain(value)) for path, value in choice)
+    return GridCell(label, settings, resolve(tables, experiment.registry, str(experiment.path)), tuple(seeds))
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[Setting]:
+    """Dotted paths and what stands there; a table with `use` or `loss` beside other keys is a value of its own."""
+    for key, value in table.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping) and not ("use" in value and len(value) > 1):
+            yield from _flat(value, f"{path}.")
+        else:
+            yield path, value
+
+
+def _axis(path: str, values: Any, source: str) -> Iterable[tuple[Setting, ...]]:
+    if not isinstance(values, list) or not values:
+        raise UserError(f"{source}: grid.{path}: expected a list of values, got {values!r}")
+    return [((path, value),) for value in values]
+
+
+def _pairs(table: Mapping[str, Any], source: str) -> Iterable[tuple[Setting, ...]]:
+    paths = list(_flat(table))
+    lengths = {path: len(values) if isinstance(values, list) else 0 for path, values in paths}
+    if len(set(lengths.values())) != 1 or 0 in lengths.values():
+        told = ", ".join(f"{path} has {length}" for path, length in lengths.items())
+        raise UserError(f"{source}: zip: lists of one length are paired, but {told}")
+    return [tuple((path, values[i]) for path, values in paths) for i in range(next(iter(lengths.values())))]
+
+
+def _matches(choice: tuple[Setting, ...], table: Mapping[str, Any]) -> bool:
+    settings = dict(choice)
+    return all(path in settings and settings[path] == value for path, value in table.items())
+
+
+def _short_names(paths: set[str]) -> dict[str, str]:
+    """The shortest unambiguous way to say a path in a label: `teachers.optical.use` is `optical`."""
+    trimmed = {path: path.removesuffix(".use").removesuffix(".loss").split(".") for path in paths}
+    names = {}
+    for path, words in trimmed.items():
+        for length in range(1, len(words) + 1):
+            tail = words[-length:]
+            if sum(other[-length:] == tail for other in trimmed.values()) == 1:
+                names[path] = ".".join(tail)
+                break
+        else:
+            names[path] = path
+    return names
+
+
+def _label(choice: tuple[Setting, ...], names: Mapping[str, str]) -> str:
+    return ", ".join(f"{names[path]}={_shown(value)}" for path, value in choice)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return str(value.get("use", value.get("loss", dict(value))))
+    if isinstance(value, list):
+        return "+".join(_shown(item) for item in value)
+    return str(value)

@@ -1,0 +1,224 @@
+"""What an experiment needs, what of it is done, and in which order the rest is to be made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deo_bench.bands import band_set, has_bands
+from deo_bench.data import Places
+from deo_bench.engine.request import REFERENCES, Request, probe_identity
+from deo_bench.errors import MissingInput, UserError
+from deo_bench.experiments.file import Experiment, NamedTask
+from deo_bench.experiments.grid import GridCell, cells_of
+from deo_bench.experiments.subjects import Row, baseline_row, check_weights, untrained_rows
+from deo_bench.probes.protocols import ProtocolRecord
+from deo_bench.recipe import Identifier, PartTable, Recipe, canonical
+from deo_bench.store import Store
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run that rows or other runs need. depth: 0 for a grid's own, more for what must be made before."""
+
+    name: str
+    recipe: Recipe
+    seed: int
+    depth: int = 0
+    labels: tuple[str, ...] = ()
+
+    @property
+    def cohort(self) -> str:
+        """Runs of one cohort share data, views, batch and seed, and are made at one depth."""
+        shared = [self.recipe.data.model_dump(mode="json"), self.recipe.views.model_dump(mode="json", by_alias=True)]
+        return canonical([-self.depth, *shared, self.recipe.train.batch, self.seed])
+
+
+@dataclass
+class Plan:
+    """Runs by name, rows of the table, and the scores wanted, each with whether it is there.
+
+    missing: data or weights that are not here, with what they keep from being done.
+    """
+
+    experiment: Experiment
+    store: Store
+    places: Places
+    identifier: Identifier
+    runs: dict[str, PlannedRun] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    def runs_to_do(self) -> list[PlannedRun]:
+        """Runs that are not done, those that others need first."""
+        steps = self.experiment.settings.score_at
+        due = [run for run in self.runs.values() if not self.store.run(run.name).is_done(kept(run.recipe, steps))]
+        return sorted(due, key=lambda run: -run.depth)
+
+    def cohorts(self) -> list[list[PlannedRun]]:
+        """The runs to do, grouped into cohorts, in order."""
+        groups: dict[str, list[PlannedRun]] = {}
+        for run in self.runs_to_do():
+            groups.setdefault(run.cohort, []).append(run)
+        return list(groups.values())
+
+    def scores_to_do(self) -> list[Request]:
+        """Scores that are not there."""
+        return [request for request in self.requests if not self.store.subject(request.subject).has_score(request.stem)]
+
+
+def kept(recipe: Recipe, steps: Iterable[int]) -> tuple[int, ...]:
+    """The steps whose weights a run keeps for being scored."""
+    return tuple(step for step in steps if not recipe.is_untrained and step <= recipe.train.steps)
+
+
+def make_plan(experiment: Experiment, store: Path, data: Path | None = None, skip_missing: bool = False) -> Plan:
+    """The plan of an experiment; missing data or weights end it before anything runs, unless they may be skipped."""
+    places = Places.of(store, data)
+    identifier = Identifier(experiment.registry, places)
+    plan = Plan(experiment, Store(store), places, identifier)
+    cells = cells_of(experiment)
+    for cell in cells:
+        _attempt(plan, f"cell {cell.label}", skip_missing, lambda cell=cell: _add_cell(plan, cell))
+    if not plan.rows:
+        raise UserError(f"{experiment.path}: nothing is left to do: {'; '.join(plan.missing)}")
+    _add_baselines(plan, cells, skip_missing)
+    for task in experiment.tasks:
+        _attempt(plan, f"task {task.name}", skip_missing, lambda task=task: _add_scores(plan, task))
+    return plan
+
+
+def _attempt(plan: Plan, what: str, skip_missing: bool, add: object) -> None:
+    assert callable(add)
+    try:
+        add()
+    except MissingInput as error:
+        if not skip_missing:
+            raise MissingInput(f"{what}: {error}", "or go on without it: --skip-missing") from None
+        plan.missing.append(f"{what} is left out: {error}")
+
+
+def _add_cell(plan: Plan, cell: GridCell) -> None:
+    for table in cell.recipe.teachers.values():
+        check_weights(table, plan.experiment, plan.identifier)
+    name = plan.identifier.digest(cell.recipe)
+    subjects = tuple((seed, f"{name}-s{seed}") for seed in cell.seeds)
+    for seed, subject in subjects:
+        _add_run(plan, subject, cell.recipe, seed, 0, cell.label)
+    plan.rows.append(Row(cell.label, "cell", subjects, recipe=cell.recipe, settings=cell.settings))
+
+
+def _add_run(plan: Plan, name: str, recipe: Recipe, seed: int, depth: int, label: str) -> None:
+    known = plan.runs.get(name)
+    labels = tuple(dict.fromkeys([*(known.labels if known else ()), label]))
+    plan.runs[name] = PlannedRun(name, recipe, seed, max(depth, known.depth if known else 0), labels)
+    for table in recipe.teachers.values():
+        needed = plan.identifier.prerequisite(table)
+        if needed is None:
+            continue
+        if needed.recipe is not None:
+            own = plan.identifier.name(needed.recipe, needed.seed)
+            _add_run(plan, own, needed.recipe, needed.seed, depth + 1, table.use)
+        elif not plan.store.run(str(needed.run)).is_done():
+            raise MissingInput(f"teacher {table.use!r}: there is no trained run {needed.run} in {plan.store.root}")
+
+
+def _add_baselines(plan: Plan, cells: list[GridCell], skip_missing: bool) -> None:
+    experiment, recipes = plan.experiment, [cell.recipe for cell in cells]
+    for table in experiment.baselines:
+        if table.use == "untrained":
+            for row in untrained_rows(experiment, recipes, plan.identifier, experiment.settings.seeds):
+                assert row.recipe is not None
+                for seed, name in row.subjects:
+                    _add_run(plan, name, row.recipe, int(seed or 0), 0, row.label)
+                plan.rows.append(row)
+            continue
+
+        def add(table: PartTable = table) -> None:
+            if table.use not in REFERENCES:
+                check_weights(table, experiment, plan.identifier)
+                needed = plan.identifier.prerequisite(table)
+                if needed is not None and needed.recipe is not None:
+                    name = plan.identifier.name(needed.recipe, needed.seed)
+                    _add_run(plan, name, needed.recipe, needed.seed, 1, table.use)
+            plan.rows.append(baseline_row(table, experiment, recipes[0], plan.identifier))
+
+        _attempt(plan, f"baseline {table.use}", skip_missing, add)
+
+
+def _add_scores(plan: Plan, task: NamedTask) -> None:
+    registry = plan.experiment.registry
+    built = registry.build("task", task.part.use, options=task.part.options)
+    content, have = built.fingerprint(plan.places), built.bands(plan.places)
+    for row in plan.rows:
+        for bands in _bands_for(plan, row, have, task.name):
+            for protocol in plan.experiment.protocols:
+                plan.requests += _requests_of(plan, row, task, content, protocol, bands)
+
+
+def _bands_for(plan: Plan, row: Row, have: tuple[str, ...], task: str) -> tuple[str, ...]:
+    """The band sets that a row is scored on: those asked for, else the largest of the student's that the task has."""
+    fed = _fed(plan, row)
+    asked = plan.experiment.settings.bands
+    for name in asked:
+        if not has_bands(have, band_set(name)):
+            raise UserError(f"{plan.experiment.path}: bands: task {task!r} has no {name!r}; it has {', '.join(have)}")
+    usable = sorted((name for name in fed if has_bands(have, band_set(name))), key=lambda name: -len(band_set(name)))
+    if asked and fed & set(asked):
+        return tuple(name for name in asked if name in fed)
+    if not usable:
+        raise UserError(f"{plan.experiment.path}: task {task!r} has the bands of no set that the student is fed")
+    return tuple(usable[:1])
+
+
+def _fed(plan: Plan, row: Row) -> set[str]:
+    """The band sets that a row's subject can be fed: a student's, a teacher's own, any student's for the others."""
+    if row.recipe is not None and row.kind != "reference":
+        return set(row.recipe.student.bands)
+    if row.kind == "baseline" and row.part is not None:
+        facts = plan.experiment.registry.get("teacher", row.part.use).facts
+        needed = plan.identifier.prerequisite(row.part)
+        if needed is not None and needed.recipe is not None:
+            return set(needed.recipe.student.bands)
+        if facts.get("needs") != "bands":
+            return set(facts.get("bands", ["rgb"]))
+    return {name for other in plan.rows if other.recipe is not None for name in other.recipe.student.bands}
+
+
+def _requests_of(
+    plan: Plan, row: Row, task: NamedTask, content: str, protocol: ProtocolRecord, bands: str
+) -> list[Request]:
+    registry = plan.experiment.registry
+    if row.kind == "reference":
+        assert row.part is not None
+        probes = {row.part.use: PartTable(use=row.part.use, options=row.part.options)}
+    else:
+        probes = {
+            name: PartTable(use=use.use, options=registry.options("probe", use.use, use.options, f"protocol {protocol.id}"))
+            for name, use in protocol.probes.items()
+        }
+    found = []
+    for _, subject in row.subjects:
+        for weights, step in _weights_of(plan, row, subject):
+            for name, part in probes.items():
+                for partition in plan.experiment.settings.partitions:
+                    identity = probe_identity(registry, part.use)
+                    given = (subject, task.name, task.part, content, protocol, name, part, identity, bands)
+                    found.append(Request(*given, weights=weights, step=step, partition=partition))
+    return found
+
+
+def _weights_of(plan: Plan, row: Row, subject: str) -> list[tuple[str, int | None]]:
+    """Which weights of a subject are scored: as the experiment says, the EMA teacher's only where there is one."""
+    if subject not in plan.runs:
+        return [("file", None)]
+    recipe = plan.runs[subject].recipe
+    follows = any(
+        plan.experiment.registry.get("teacher", table.use).facts.get("needs") == "student"
+        for table in recipe.teachers.values()
+    )
+    chosen = [which for which in plan.experiment.settings.weights if which == "student" or follows]
+    steps = [None, *kept(recipe, plan.experiment.settings.score_at)]
+    return [(which, step) for which in chosen for step in steps]

@@ -1,0 +1,99 @@
+"""The scores of a plan, made backbone by backbone: one encoding pass serves every probe on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from deo_bench.backbone import Backbone
+from deo_bench.data import Pack
+from deo_bench.engine.build import Statistics, build_frozen, build_student
+from deo_bench.engine.embed import Evaluated
+from deo_bench.engine.evaluate import Evaluator
+from deo_bench.engine.request import REFERENCES, Request
+from deo_bench.engine.stored import run_of_teacher, stored_student
+from deo_bench.errors import StoreError, UserError
+from deo_bench.experiments.events import Event, Scored, ScoreFailed
+from deo_bench.experiments.plan import Plan
+from deo_bench.experiments.subjects import Row
+from deo_bench.recipe import PartTable
+from deo_bench.store import Lease
+from deo_bench.students import Student
+
+
+@dataclass
+class ScoringJob:
+    """Makes scores; one that cannot be made is said and the rest goes on."""
+
+    plan: Plan
+    device: torch.device
+
+    def events(self, requests: list[Request]) -> Iterator[Event]:
+        """Every request, in order of subject and task; those that another process has made meanwhile are passed over."""
+        evaluator = Evaluator(self.plan.experiment.registry, self.plan.places, self.device)
+        by_subject: dict[str, list[Request]] = {}
+        for request in requests:
+            by_subject.setdefault(request.subject, []).append(request)
+        for name, wanted in by_subject.items():
+            subject = self.plan.store.subject(name)
+            lease = Lease(subject.path / "scores" / "lease")
+            while not lease.take():
+                time.sleep(0.5)
+            try:
+                for request in wanted:
+                    if not subject.has_score(request.stem):
+                        yield self._one(evaluator, request)
+            finally:
+                lease.release()
+
+    def _one(self, evaluator: Evaluator, request: Request) -> Event:
+        began = time.perf_counter()
+        row = self._row(request.subject)
+        try:
+            evaluated = None if request.probe_part.use in REFERENCES else self._evaluated(request, row)
+            score, arrays, encoded = evaluator.score(request, evaluated, lambda pack: self._fresh(row, request, pack))
+            self.plan.store.subject(request.subject).write_score(score, arrays)
+        except (UserError, ArithmeticError) as error:
+            return ScoreFailed(request.subject, request.task, request.probe, str(error))
+        seconds = time.perf_counter() - began
+        return Scored(request.subject, row.label, request.task, request.probe, score.value, encoded, seconds)
+
+    def _row(self, subject: str) -> Row:
+        return next(row for row in self.plan.rows if any(name == subject for _, name in row.subjects))
+
+    def _evaluated(self, request: Request, row: Row) -> Evaluated:
+        """The backbone of a request: a run's student, or a baseline."""
+        registry = self.plan.experiment.registry
+        if row.part is None:
+            run = self.plan.store.run(request.subject)
+            if not run.is_done():
+                raise StoreError(f"run {run.name} is {run.state}: {run.info.get('reason', 'it has no weights')}")
+            path = run.weights(request.weights, request.step)
+            if not path.is_file():
+                raise StoreError(f"{path}: there are no such weights")
+            weights = run.weights_checksum(request.weights, request.step)
+            return Evaluated(weights, lambda pack: stored_student(run, registry, request.weights, request.step))
+        part = row.part
+        on_bands = registry.get("teacher", part.use).facts.get("needs") == "bands"
+        return Evaluated(request.subject, lambda pack: self._baseline(part, request.bands, pack), on_bands)
+
+    def _baseline(self, part: PartTable, bands: str, pack: Pack) -> Backbone:
+        """A backbone that is no run; one that takes any bands is normalised by the task's own pixels."""
+        registry = self.plan.experiment.registry
+        if registry.get("teacher", part.use).facts.get("needs") != "bands":
+            load = lambda table: run_of_teacher(table, self.plan.identifier, self.plan.store)  # noqa: E731
+            return build_frozen(part, load, registry)
+        statistics = Statistics.of(pack)
+        chosen = statistics.bands_of(bands)
+        given = (bands, chosen, statistics.normalisation(chosen))
+        backbone: Backbone = registry.build("teacher", part.use, *given, options=part.options)
+        return backbone
+
+    def _fresh(self, row: Row, request: Request, pack: Pack) -> Student:
+        """An untrained student for the supervised reference, fed one band set and normalised by the task's own pixels."""
+        assert row.recipe is not None
+        table = row.recipe.student.model_copy(update={"bands": (request.bands,)})
+        return build_student(table, Statistics.of(pack), self.plan.experiment.registry, 0)

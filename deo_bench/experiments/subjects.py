@@ -1,0 +1,79 @@
+"""What is evaluated beside the grid's runs: trivial baselines, teachers, references."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from deo_bench.errors import MissingInput
+from deo_bench.experiments.file import Experiment
+from deo_bench.recipe import Identifier, PartTable, Recipe, as_untrained, digest
+from deo_bench.weights import locate
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: its label, what kind it is, its subjects by seed, and what is worth a mark.
+
+    kind: `cell` of the grid, `baseline` (trivial, untrained, a teacher) or `reference` (one number a task, whatever the probe);
+    part: of a backbone that is no run; settings: of a cell, by dotted path.
+    """
+
+    label: str
+    kind: str
+    subjects: tuple[tuple[int | None, str], ...]
+    part: PartTable | None = None
+    recipe: Recipe | None = None
+    settings: tuple[tuple[str, object], ...] = ()
+    marks: tuple[str, ...] = field(default=(), compare=False)
+
+
+def baseline_row(part: PartTable, experiment: Experiment, recipe: Recipe, identifier: Identifier) -> Row:
+    """The row of a baseline that is no run."""
+    told: dict[str, object] = {"use": part.use, "options": part.options}
+    if part.use == "majority":
+        return _reference("majority class", part, told)
+    if part.use == "supervised":
+        whole = part if part.options else PartTable(use="supervised", options=_defaults(experiment, "supervised"))
+        student = {"student": recipe.student.model_dump(mode="json", exclude={"bands"})}
+        versions = [experiment.registry.get("probe", "supervised").identity]
+        versions.append(experiment.registry.get("student", recipe.student.use).identity)
+        label = f"supervised {recipe.student.use}"
+        return _reference(label, whole, {"use": part.use, "options": whole.options, **student, "versions": versions}, recipe)
+    told["weights"] = identifier.teacher(part)
+    told["version"] = experiment.registry.get("teacher", part.use).identity
+    return Row(part.use, "baseline", ((None, f"backbones/{part.use}-{digest(told)}"),), part)
+
+
+def untrained_rows(experiment: Experiment, recipes: list[Recipe], identifier: Identifier, seeds: tuple[int, ...]) -> list[Row]:
+    """The untrained student of every distinct student in the grid, unless a cell is it already."""
+    known = {identifier.digest(recipe) for recipe in recipes if recipe.is_untrained}
+    found: dict[str, Recipe] = {}
+    for recipe in recipes:
+        plain = as_untrained(recipe, experiment.registry)
+        name = identifier.digest(plain)
+        if name not in known:
+            found.setdefault(name, plain)
+    rows = []
+    for name, recipe in found.items():
+        label = "untrained" if len(found) == 1 else f"untrained {recipe.student.use} {name[:4]}"
+        subjects = tuple((seed, f"{name}-s{seed}") for seed in seeds)
+        rows.append(Row(label, "baseline", subjects, recipe=recipe))
+    return rows
+
+
+def check_weights(part: PartTable, experiment: Experiment, identifier: Identifier) -> None:
+    """A MissingInput where a teacher's weights are not here, with the command that gets them."""
+    declared = experiment.registry.get("teacher", part.use)
+    if declared.facts.get("needs") in ("student", "run", "bands"):
+        return
+    found = locate(declared, part.options, cache=identifier.places.cache)
+    if found.missing:
+        raise MissingInput(f"teacher {part.use!r}: its weights are not here", found.remedy)
+
+
+def _reference(label: str, part: PartTable, told: dict[str, object], recipe: Recipe | None = None) -> Row:
+    return Row(label, "reference", ((None, f"backbones/{part.use}-{digest(told)}"),), part, recipe)
+
+
+def _defaults(experiment: Experiment, probe: str) -> dict[str, object]:
+    return experiment.registry.options("probe", probe, {}, f"baselines.{probe}")

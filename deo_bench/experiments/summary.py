@@ -1,0 +1,71 @@
+"""A plan and its outcome in a few lines of words."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from deo_bench.experiments.events import Outcome
+from deo_bench.experiments.plan import Plan, kept
+
+
+def told_plan(plan: Plan) -> list[str]:
+    """How much there is to do: runs in cohorts, training steps, backbones to encode, scores."""
+    todo, scores = plan.runs_to_do(), plan.scores_to_do()
+    if not todo and not scores:
+        return [f"nothing to do: {len(plan.runs)} runs and {len(plan.requests)} scores are there"]
+    lines = []
+    cohorts = plan.cohorts()
+    if todo:
+        steps = sum(run.recipe.train.steps for run in todo)
+        images = sum(run.recipe.train.steps * run.recipe.train.batch for run in todo)
+        needed = sum(run.depth > 0 for run in todo)
+        extra = f", {needed} of them a prerequisite" if needed else ""
+        trained = [cohort for cohort in cohorts if any(run.recipe.train.steps for run in cohort)]
+        lines.append(
+            f"to train: {len(todo)} of {len(plan.runs)} runs in {len(cohorts)} cohorts{extra}; {steps:,} steps, "
+            f"{images:,} images, read and cropped {_batches(trained):,} times"
+        )
+    if scores:
+        backbones = {(score.subject, score.weights, score.step) for score in scores}
+        lines.append(
+            f"to score: {len(scores)} of {len(plan.requests)} scores of {len(backbones)} backbones "
+            f"on {len({score.task for score in scores})} tasks"
+        )
+    return lines
+
+
+def _batches(cohorts: list) -> int:  # type: ignore[type-arg]
+    return sum(max(run.recipe.train.steps for run in cohort) * cohort[0].recipe.train.batch for cohort in cohorts)
+
+
+def told_cells(plan: Plan) -> list[str]:
+    """A line a row of the table: what it is, its runs, and how many of its runs and scores are there."""
+    steps = plan.experiment.settings.score_at
+    wanted = Counter(request.subject for request in plan.requests)
+    left = Counter(request.subject for request in plan.scores_to_do())
+    width = max(len(row.label) for row in plan.rows)
+    lines = [f"{plan.experiment.path}: {len(plan.rows)} rows, store {plan.store.root}"]
+    prerequisites = [run for run in plan.runs.values() if run.depth > 0]
+    for run in prerequisites:
+        is_done = plan.store.run(run.name).is_done()
+        lines.append(f"  {run.labels[0]:<{width}}  {run.name}  {'trained' if is_done else 'to train first'}")
+    for row in plan.rows:
+        names = [subject for _, subject in row.subjects]
+        runs = [plan.runs[name] for name in names if name in plan.runs]
+        done = sum(plan.store.run(run.name).is_done(kept(run.recipe, steps)) for run in runs)
+        have = sum(wanted[name] - left[name] for name in names)
+        told = f"{done} of {len(runs)} runs, " if runs else ""
+        name = names[0] if len(names) == 1 else f"{names[0].rpartition('-s')[0]}-s{{{','.join(str(s) for s, _ in row.subjects)}}}"
+        lines.append(f"  {row.label:<{width}}  {name}  {told}{have} of {sum(wanted[name] for name in names)} scores")
+    return lines
+
+
+def told_outcome(outcome: Outcome) -> list[str]:
+    """What was done and how long it took."""
+    training = f"{outcome.trained} runs trained in {outcome.seconds_training:.0f} s"
+    if outcome.seconds_prerequisites:
+        training += f" ({outcome.seconds_prerequisites:.0f} s of it for prerequisites)"
+    scoring = f"{outcome.scored} scores in {outcome.seconds_scoring:.0f} s, {outcome.encoded:,} images encoded"
+    if outcome.seconds_references:
+        scoring += f"; supervised reference {outcome.seconds_references:.0f} s more"
+    return [f"{training}; {scoring}"]

@@ -1,0 +1,31 @@
+"""A run as data and its identity: what people write, resolved, checked and digested."""
+
+from deo_bench.recipe.identity import Identifier, Prerequisite, canonical, digest
+from deo_bench.recipe.models import HeadTable, PartTable, Recipe, StudentTable, Term, Train
+from deo_bench.recipe.presets import find_preset, presets_root
+from deo_bench.recipe.resolve import as_untrained, part, resolve
+from deo_bench.recipe.toml import Located, locate, merge, parse_value, read_toml, set_path
+
+__all__ = [
+    "HeadTable",
+    "Identifier",
+    "Located",
+    "PartTable",
+    "Prerequisite",
+    "Recipe",
+    "StudentTable",
+    "Term",
+    "Train",
+    "as_untrained",
+    "canonical",
+    "digest",
+    "find_preset",
+    "locate",
+    "merge",
+    "parse_value",
+    "part",
+    "presets_root",
+    "read_toml",
+    "resolve",
+    "set_path",
+]

@@ -1,0 +1,104 @@
+"""A recipe as data: everything that can change a run's weights, with every default filled in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le
+from pydantic import BaseModel, ConfigDict
+
+from deo_bench.data.view_settings import Views
+from deo_bench.schedules import Schedule
+
+Pairs = Literal["cross", "same", "all"]
+Crops = Literal["global", "all"]
+Aggregate = Literal["mean_loss", "mean_target", "concat_target"]
+Grid = Literal["target", "student", "smaller"]
+
+
+class Table(BaseModel):
+    """A table of a recipe: unknown keys are errors, and nothing changes once it is made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PartTable(Table):
+    """A part by name with its options, every default filled in."""
+
+    use: str
+    options: dict[str, Any] = {}
+
+
+class StudentTable(PartTable):
+    """The student: a family, the band sets that it is fed, and its stem."""
+
+    bands: tuple[str, ...]
+    stem: PartTable
+
+
+class HeadTable(PartTable):
+    """A head that terms share; `width` is the width that it projects to."""
+
+    width: Annotated[int, Ge(1)]
+
+
+class Term(Table):
+    """A loss with a target, a place, a head and a weight.
+
+    toward: roles of teachers, or `student` (another pass of the same student), or nothing; on, target_on: pooled names or
+    levels; head: a name under [heads], a head of the term's own (an `mlp` where nothing is said and the loss needs one
+    width), or none.
+    """
+
+    loss: str
+    options: dict[str, Any] = {}
+    toward: tuple[str, ...] = ()
+    aggregate: Aggregate = "mean_loss"
+    sees: str
+    on: tuple[str, ...] = ("default",)
+    target_sees: str | None = None
+    target_on: tuple[str, ...] = ("default",)
+    pairs: Pairs
+    crops: Crops
+    head: str | PartTable | None
+    target: PartTable
+    grid: Grid = "target"
+    weight: float | Schedule = 1.0
+
+
+class Train(Table):
+    """How a student is trained; the defaults are DEO's (FACTS: learning rate for a global batch of 256).
+
+    warmup: share of the steps in which the learning rate rises from 0; weight_decay: from and to, cosine, only on tensors of
+    two dimensions or more; clip: of the gradient's norm, globally or a tensor at a time, none for no clipping.
+    """
+
+    steps: Annotated[int, Ge(0)] = 100_000
+    batch: Annotated[int, Ge(2)] = 256
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    lr: Annotated[float, Gt(0)] = 5e-4
+    lr_end: Annotated[float, Ge(0)] = 1e-6
+    warmup: Annotated[float, Ge(0), Le(1)] = 0.1
+    weight_decay: tuple[float, float] = (0.04, 0.4)
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip: Annotated[float, Gt(0)] | None = 3.0
+    clip_by: Literal["global", "tensor"] = "global"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+
+
+class Recipe(Table):
+    """Everything that can change the weights of a run but its seed."""
+
+    data: PartTable
+    views: Views
+    student: StudentTable
+    teachers: dict[str, PartTable] = {}
+    heads: dict[str, HeadTable] = {}
+    objective: dict[str, Term] = {}
+    balance: PartTable
+    train: Train
+
+    @property
+    def is_untrained(self) -> bool:
+        """Whether the run is the student as it was initialised."""
+        return not self.objective or self.train.steps == 0

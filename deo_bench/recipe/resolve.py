@@ -1,0 +1,250 @@
+"""From tables as people write them to a recipe with every default filled in, or one line that says what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from deo_bench.bands import BAND_SETS
+from deo_bench.data.view_settings import Views
+from deo_bench.declarations import RESERVED
+from deo_bench.errors import UserError, nearest, unknown
+from deo_bench.features import POOLED
+from deo_bench.recipe.models import HeadTable, PartTable, Recipe, StudentTable, Term, Train
+from deo_bench.recipe.toml import Located, Table
+from deo_bench.registry import Registry
+from deo_bench.schedules import Schedule
+
+TABLES = ("data", "views", "student", "teachers", "heads", "objective", "balance", "train")
+NO_TEACHER = "none"
+NO_HEAD = "none"
+M = TypeVar("M", bound=BaseModel)
+
+
+def resolve(raw: Mapping[str, Any], registry: Registry, source: str = "recipe") -> Recipe:
+    """A recipe from its tables; terms of weight 0 or toward no teacher are dropped, and what only they used with them."""
+    for key in raw:
+        if key not in TABLES:
+            raise UserError(f"{source}: unknown table [{key}]{nearest(key, TABLES)}")
+    for key in ("data", "student"):
+        if key not in raw:
+            raise UserError(f"{source}: a recipe needs a table [{key}] with use = …")
+    student = _student(raw["student"], registry, f"{source}: student")
+    teachers = {
+        role: _teacher(role, table, registry, f"{source}: teachers.{role}")
+        for role, table in _tables(raw, "teachers", source).items()
+    }
+    objective = {}
+    for name, table in _tables(raw, "objective", source).items():
+        term = _term(name, table, student, teachers, raw.get("heads", {}), registry, f"{source}: objective.{name}")
+        if term is not None:
+            objective[name] = term
+    used = {role for term in objective.values() for role in term.toward}
+    heads = {
+        name: _head(table, registry, f"{source}: heads.{name}")
+        for name, table in _tables(raw, "heads", source).items()
+    }
+    train = checked(Train, raw.get("train", {}), f"{source}: train")
+    recipe = Recipe(
+        data=part("data", raw["data"], registry, f"{source}: data"),
+        views=checked(Views, raw.get("views", {}), f"{source}: views"),
+        student=student,
+        teachers={role: table for role, table in teachers.items() if role in used},
+        heads={name: head for name, head in heads.items() if any(t.head == name for t in objective.values())},
+        objective=objective,
+        balance=part("balance", raw.get("balance", {"use": "fixed"}), registry, f"{source}: balance"),
+        train=train,
+    )
+    return as_untrained(recipe, registry) if recipe.is_untrained else recipe
+
+
+def as_untrained(recipe: Recipe, registry: Registry) -> Recipe:
+    """The recipe of the same student untrained: what only training used is put to its default, so there is one."""
+    balance = part("balance", {"use": "fixed"}, registry, "balance")
+    empty: dict[str, Any] = {"teachers": {}, "heads": {}, "objective": {}}
+    return recipe.model_copy(update={**empty, "views": Views(), "balance": balance, "train": Train(steps=0)})
+
+
+def part(kind: str, table: Any, registry: Registry, where: str, key: str = "use", own: frozenset[str] = frozenset()) -> PartTable:
+    """A part's table (or its bare name): a key that is not the table's own is an option of the part."""
+    if isinstance(table, str):
+        table = {key: table}
+    if not isinstance(table, Mapping):
+        raise UserError(f"{where}: expected a name or a table with {key} = …, got {table!r}")
+    if not isinstance(table.get(key), str):
+        raise UserError(f"{where}.{key}: expected the name of a {kind}, got {table.get(key)!r}")
+    given = {name: value for name, value in table.items() if name != key and name not in own}
+    declared = registry.get(kind, table[key], f"{where}.{key}")
+    for name, value in given.items():
+        option = declared.options.get(name)
+        if option is not None and option.is_path and isinstance(value, Located):
+            given[name] = value.path
+    options = registry.options(kind, str(table[key]), given, where)
+    return PartTable(use=str(table[key]), options={name: plain(value) for name, value in options.items()})
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON would give it back: paths as text, tuples as lists, located strings as plain ones."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, str | Path) else value
+
+
+def checked(model: type[M], table: Any, where: str) -> M:
+    """A pydantic model of a table; what does not fit is one line with the key, what was given and the nearest name."""
+    if not isinstance(table, Mapping):
+        raise UserError(f"{where}: expected a table, got {table!r}")
+    try:
+        return model.model_validate(plain(table))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(item) for item in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = [field.alias or name for name, field in model.model_fields.items()]
+            raise UserError(f"{where}.{place}: unknown key{nearest(str(first['loc'][-1]), known)}") from None
+        given = "" if first["type"] == "missing" else f", got {first['input']!r}"
+        raise UserError(f"{where}{'.' if place else ''}{place}: {first['msg'].lower()}{given}") from None
+
+
+def _tables(raw: Mapping[str, Any], name: str, source: str) -> Mapping[str, Any]:
+    tables = raw.get(name, {})
+    if not isinstance(tables, Mapping):
+        raise UserError(f"{source}: [{name}] holds named tables such as [{name}.NAME], got {tables!r}")
+    return tables
+
+
+def _student(table: Any, registry: Registry, where: str) -> StudentTable:
+    if not isinstance(table, Mapping):
+        raise UserError(f"{where}: expected a table with use = … and bands = […], got {table!r}")
+    own = RESERVED["student"]
+    base = part("student", table, registry, where, own=own)
+    bands = _names(table.get("bands", ()), f"{where}.bands")
+    if not bands:
+        raise UserError(f"{where}.bands: name the band sets that the student is fed, such as [\"s2_10\", \"rgb\"]")
+    for name in bands:
+        if name not in BAND_SETS:
+            raise unknown("band set", name, BAND_SETS, f"{where}.bands")
+    stem = table.get("stem", "dual" if len(bands) > 1 else "single")
+    return StudentTable(**base.model_dump(), bands=bands, stem=part("stem", stem, registry, f"{where}.stem"))
+
+
+def _teacher(role: str, table: Any, registry: Registry, where: str) -> PartTable:
+    if role in ("student", NO_TEACHER):
+        raise UserError(f"{where}: {role!r} has a meaning of its own in `toward`; call the role something else")
+    named = table.get("use") if isinstance(table, Mapping) else table
+    if named == NO_TEACHER:
+        return PartTable(use=NO_TEACHER)
+    return part("teacher", table, registry, where)
+
+
+def _head(table: Any, registry: Registry, where: str) -> HeadTable:
+    if not isinstance(table, Mapping) or "width" not in table:
+        raise UserError(f"{where}: a shared head needs width = … (what it projects to)")
+    base = part("head", table, registry, where, own=RESERVED["head"])
+    return checked(HeadTable, {**base.model_dump(), "width": table["width"]}, where)
+
+
+def _names(value: Any, where: str) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (str(value),)
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return tuple(str(item) for item in value)
+    raise UserError(f"{where}: expected a name or a list of names, got {value!r}")
+
+
+def _term(
+    name: str,
+    table: Any,
+    student: StudentTable,
+    teachers: Mapping[str, PartTable],
+    heads: Mapping[str, Any],
+    registry: Registry,
+    where: str,
+) -> Term | None:
+    """A term with its defaults, or none where its weight is 0 or no teacher is left for it."""
+    if not isinstance(table, Mapping):
+        raise UserError(f"{where}: expected a table with loss = …, got {table!r}")
+    base = part("loss", table, registry, where, key="loss", own=RESERVED["loss"])
+    facts = registry.get("loss", base.use).facts
+    given = _toward(table, base.use, facts, teachers, where)
+    toward = tuple(role for role in given if role not in teachers or teachers[role].use != NO_TEACHER)
+    if (given and not toward) or table.get("weight", 1) == 0:
+        return None
+    on, target_on, is_map = _places(table, base.use, facts, where)
+    written = {key: table[key] for key in ("aggregate", "grid", "target_sees", "pairs", "crops") if key in table}
+    weight = table.get("weight", 1.0)
+    resolved = {
+        "pairs": "same" if is_map else facts.get("pairs", "cross"),
+        "crops": "global" if is_map else facts.get("crops", "all"),
+        **written,
+        "loss": base.use,
+        "options": base.options,
+        "toward": toward,
+        "sees": _sees(table, student, where),
+        "on": on,
+        "target_on": target_on,
+        "head": _head_of(table, bool(facts.get("dimension_free")) or not toward, heads, registry, where),
+        "target": part("target", table.get("target", "none"), registry, f"{where}.target").model_dump(),
+        "weight": checked(Schedule, weight, f"{where}.weight").model_dump() if isinstance(weight, Mapping) else weight,
+    }
+    return checked(Term, resolved, where)
+
+
+def _toward(
+    table: Mapping[str, Any], loss: str, facts: Mapping[str, Any], teachers: Mapping[str, PartTable], where: str
+) -> tuple[str, ...]:
+    given = _names(table.get("toward", ()), f"{where}.toward")
+    for role in given:
+        if role not in teachers and role != "student":
+            raise unknown("role", role, [*teachers, "student"], f"{where}.toward")
+    if facts.get("needs_target", True) and not given:
+        raise UserError(f"{where}.toward: loss {loss!r} needs a target; say toward = a teacher's role")
+    return given
+
+
+def _places(
+    table: Mapping[str, Any], loss: str, facts: Mapping[str, Any], where: str
+) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    """Where the student is looked at, where the target is, and whether these are maps."""
+    on = _names(table.get("on", "default"), f"{where}.on")
+    maps = [place not in POOLED for place in on]
+    if any(maps) and not all(maps):
+        raise UserError(f"{where}.on: pooled vectors and maps in one term; write a term for each")
+    _check_takes(loss, facts, any(maps), on, f"{where}.on")
+    target_on = _names(table.get("target_on", list(on)), f"{where}.target_on")
+    if len(target_on) != len(on):
+        raise UserError(f"{where}.target_on: as many places as in `on` ({len(on)}), got {len(target_on)}")
+    return on, target_on, any(maps)
+
+
+def _head_of(
+    table: Mapping[str, Any], is_free: bool, heads: Mapping[str, Any], registry: Registry, where: str
+) -> str | dict[str, Any] | None:
+    """A shared head's name, the table of a head of the term's own, or none."""
+    given = table.get("head", NO_HEAD if is_free else {"use": "mlp"})
+    if isinstance(given, Mapping):
+        return part("head", given, registry, f"{where}.head").model_dump()
+    if given == NO_HEAD:
+        return None
+    if given not in heads:
+        raise unknown("head", str(given), [NO_HEAD, *heads], f"{where}.head")
+    return str(given)
+
+
+def _sees(table: Mapping[str, Any], student: StudentTable, where: str) -> str:
+    sees = str(table.get("sees", student.bands[0]))
+    if sees not in student.bands:
+        raise UserError(f"{where}.sees: the student is fed no {sees!r}{nearest(sees, student.bands)}")
+    return sees
+
+
+def _check_takes(loss: str, facts: Mapping[str, Any], is_map: bool, on: tuple[str, ...], where: str) -> None:
+    takes = facts.get("takes", "both")
+    if takes != "both" and (takes == "maps") != is_map:
+        fit = "a level such as late" if takes == "maps" else "a pooled vector such as default"
+        raise UserError(f"{where}: loss {loss!r} takes {takes}, and {', '.join(on)} is not; say on = {fit}")

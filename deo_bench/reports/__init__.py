@@ -1,0 +1,1 @@
+"""Scores to what people read: tables, figures and pages with intervals and paired differences; no torch here."""

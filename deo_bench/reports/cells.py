@@ -1,0 +1,216 @@
+"""Which scores stand in which cell of a table, and why a cell is empty."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from deo_bench.errors import StoreError
+from deo_bench.reports.entries import Entry, Scope
+from deo_bench.reports.resample import Resampler
+from deo_bench.reports.statistics import Measured
+
+REFERENCE_PROBES = ("majority", "supervised")
+"""Probes whose one score a task stands under every probe; `majority` sees no image, so it stands under any bands too."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A task under one probe; everything that two numbers must share to stand below one another."""
+
+    task: str
+    probe: str
+    protocol: str
+    bands: str
+    weights: str
+    metric: str = ""
+    direction: str = "max"
+    n: int = 0
+    groups: int | None = None
+    content: str = ""
+    band_labels: str = ""
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better, -1 where less is."""
+        return -1 if self.direction == "min" else 1
+
+
+@dataclass(frozen=True)
+class Found:
+    """The scores of one cell, or the reason why there are none."""
+
+    scores: tuple[Measured, ...] = ()
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    on_edge: bool = False
+    is_trivial: bool = False
+
+
+class Scores:
+    """The scores of a store that a report's rows may use, found by row and column."""
+
+    def __init__(self, frame: pd.DataFrame, entries: Sequence[Entry], scope: Scope) -> None:
+        self.problems: list[str] = []
+        self._resampler = Resampler()
+        self._read: dict[str, tuple[Measured, str, str] | None] = {}
+        self._truth: dict[tuple[str, str], str] = {}
+        self._said: dict[tuple[str, int | None, str], dict[Column, tuple[str, bool]]] = {}
+        self._used: dict[str, tuple[str, str]] = {}
+        self._frame = frame
+        self._cells = {subject for entry in entries if entry.kind == "cell" for _, subject in entry.subjects}
+        subjects = {subject for entry in entries for _, subject in entry.subjects}
+        wanted = frame[frame["subject"].isin(subjects) & (frame["partition"] == "default")]
+        if scope.digests is not None:
+            wanted = wanted[wanted["digest"].isin(scope.digests)]
+        self._rows: dict[tuple[str, str, str, str], list[Any]] = {}
+        for row in wanted.itertuples(index=False):
+            self._rows.setdefault((row.subject, row.task, row.protocol, row.probe), []).append(row)
+
+    def column(self, task: str, probe: str, protocol: str, bands: str, weights: str) -> Column:
+        """A column with what its scores share; where data differ, that of most of the experiment's cells."""
+        rows = [
+            row
+            for (subject, *where), found in self._rows.items()
+            if tuple(where) == (task, protocol, probe)
+            for row in found
+            if row.bands == bands
+        ]
+        rows = [row for row in rows if row.subject in self._cells] or rows
+        if not rows:
+            return Column(task, probe, protocol, bands, weights)
+        shared = Counter((row.task_content, row.band_labels) for row in rows)
+        content, labels = min(shared, key=lambda key: (-shared[key], key))
+        row = next(row for row in rows if (row.task_content, row.band_labels) == (content, labels))
+        groups = None if pd.isna(row.num_groups) else int(row.num_groups)
+        return Column(
+            task, probe, protocol, bands, weights, row.metric, row.direction, int(row.n), groups, content, labels
+        )
+
+    def find(self, entry: Entry, column: Column) -> Found:
+        """The scores of a row in a column, or why there are none."""
+        if not entry.subjects:
+            return Found(reason="not planned")
+        if not column.metric:
+            return Found(reason=self._why(entry, "not evaluated"))
+        rows, reasons = [], {}
+        for seed, subject in entry.subjects:
+            row = self._row(entry, subject, column)
+            if isinstance(row, str):
+                reasons[seed] = entry.reasons.get(subject, row)
+            else:
+                rows.append(row)
+        last = max((self._step(row) for row in rows), default=0)
+        for row in [row for row in rows if self._step(row) < last]:
+            rows.remove(row)
+            reasons[self._seed(row)] = f"scored at step {self._step(row)} only, the others at {last}"
+        return self._measured(entry, column, rows, reasons)
+
+    def used(self) -> pd.DataFrame:
+        """The scores that stand in the tables, with their row's label and kind in front."""
+        table = self._frame[self._frame["path"].isin(list(self._used))].copy()
+        table.insert(0, "label", [self._used[path][0] for path in table["path"]])
+        table.insert(1, "kind", [self._used[path][1] for path in table["path"]])
+        return table.sort_values(["label", "task", "protocol", "probe", "bands", "weights", "subject"])
+
+    def twins(self) -> list[str]:
+        """Rows whose predictions are the same to the bit wherever both stand: a setting that has no effect."""
+        same: dict[tuple[Any, ...], dict[str, str]] = {}
+        for (label, seed, subject), said in self._said.items():
+            if not all(perfect for _, perfect in said.values()):
+                key = (seed, *sorted((one.task, one.probe, one.bands, digest) for one, (digest, _) in said.items()))
+                same.setdefault(key, {})[subject] = label
+        return [
+            f"{' and '.join(labels.values())} give the same predictions to the bit"
+            + ("" if key[0] is None else f" (seed {key[0]})")
+            for key, labels in same.items()
+            if len(labels) > 1
+        ]
+
+    def _row(self, entry: Entry, subject: str, column: Column) -> Any | str:
+        """The one row of the frame for a subject in a column, or why there is none."""
+        probes = REFERENCE_PROBES if entry.kind == "reference" else (column.probe,)
+        rows = [
+            row
+            for probe in probes
+            for row in self._rows.get((subject, column.task, column.protocol, probe), ())
+            if row.bands == column.bands or row.probe == "majority"
+        ]
+        if not rows:
+            return "not evaluated"
+        rows = [row for row in rows if _fits(row, column.weights)] or [row for row in rows if _never_trained(row)]
+        if not rows:
+            return f"has no weights {column.weights!r}"
+        rows = [row for row in rows if (row.task_content, row.band_labels) == (column.content, column.band_labels)]
+        if not rows:
+            return "scored on other data or band labels than the rest of its column"
+        rows = [row for row in rows if self._step(row) == max(map(self._step, rows))]
+        if len({row.digest for row in rows}) > 1:
+            return "the store has several versions of this score"
+        return rows[0]
+
+    def _measured(self, entry: Entry, column: Column, rows: list[Any], reasons: dict[int | None, str]) -> Found:
+        scores, edge = [], False
+        for row in rows:
+            measured = self._measure(row, entry, column)
+            if measured is None:
+                reasons[self._seed(row)] = "predictions missing or torn"
+                continue
+            scores.append(measured)
+            edge = edge or bool(row.on_edge)
+        if not scores:
+            return Found(reason="; ".join(dict.fromkeys(reasons.values())))
+        notes = () if not reasons else (_partial(len(scores), len(entry.subjects), reasons),)
+        trivial = entry.kind == "baseline" or any(row.probe == "majority" for row in rows)
+        return Found(tuple(scores), "", notes, edge, trivial)
+
+    def _measure(self, row: Any, entry: Entry, column: Column) -> Measured | None:
+        if row.path not in self._read:
+            try:
+                self._read[row.path] = self._resampler.measure(row)
+            except StoreError as error:
+                self._read[row.path] = None
+                self.problems.append(f"{error}; not used")
+        read = self._read[row.path]
+        if read is None:
+            return None
+        measured, truth, said = read
+        if self._truth.setdefault((column.task, column.content), truth) != truth:
+            self.problems.append(f"{row.path}: its test images are not those of the other rows; not used")
+            self._read[row.path] = None
+            return None
+        self._used[row.path] = (entry.label, entry.kind)
+        if entry.kind != "reference":
+            self._said.setdefault((entry.label, measured.seed, row.subject), {})[column] = (said, measured.value >= 1)
+        return measured
+
+    def _why(self, entry: Entry, otherwise: str) -> str:
+        reasons = dict.fromkeys(entry.reasons.get(subject, otherwise) for _, subject in entry.subjects)
+        return "; ".join(reasons)
+
+    @staticmethod
+    def _step(row: Any) -> int:
+        return -1 if pd.isna(row.step) else int(row.step)
+
+    @staticmethod
+    def _seed(row: Any) -> int | None:
+        return None if pd.isna(row.seed) else int(row.seed)
+
+
+def _fits(row: Any, weights: str) -> bool:
+    """Whether a score is of the weights wanted; what is no run has one kind only."""
+    return pd.isna(row.seed) or bool(row.weights == weights)
+
+
+def _never_trained(row: Any) -> bool:
+    """At step 0 the student's weights are those of every average over them."""
+    return row.weights == "student" and row.step == 0
+
+
+def _partial(have: int, planned: int, reasons: dict[int | None, str]) -> str:
+    missing = ", ".join(f"seed {seed}: {reason}" for seed, reason in reasons.items())
+    return f"{have} of {planned} runs ({missing})"

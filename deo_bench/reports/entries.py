@@ -1,0 +1,43 @@
+"""What a report is of: the rows that a plan hands over, and the columns that are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["cell", "baseline", "reference"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of a table.
+
+    kind: `cell` of the experiment; `baseline`, what is scored without being trained here; `reference`, which has one score a
+    task (probes `majority`, `supervised`) and stands under every probe. subjects: seed (none for what has none) and the
+    subject of its scores. marks: footnotes of the row. teachers: its colours in figures, up to two. reasons: subject -> why it has no
+    score (its run failed, its data are missing).
+    """
+
+    label: str
+    kind: Kind
+    subjects: Sequence[tuple[int | None, str]]
+    marks: Sequence[str] = ()
+    teachers: Sequence[str] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The columns that are wanted: every task under every probe of every protocol, for each band set and kind of weights.
+
+    protocols: protocol's id -> names of its probes. digests: of the scores that the plan asks for; none takes whatever the store
+    has, and where it has two versions of one score, neither. experiment: the file, as captions name it.
+    """
+
+    tasks: Sequence[str]
+    protocols: Mapping[str, Sequence[str]]
+    bands: Sequence[str]
+    weights: Sequence[str] = ("student",)
+    digests: frozenset[str] | None = None
+    experiment: str = ""

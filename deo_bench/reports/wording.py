@@ -1,0 +1,131 @@
+"""How numbers, headings, captions and footnotes are worded, the same in every format."""
+
+from __future__ import annotations
+
+import math
+
+from deo_bench.reports.cells import Column
+from deo_bench.reports.entries import Kind
+from deo_bench.reports.statistics import Difference, Estimate
+from deo_bench.reports.table import Row, Table
+
+UNRESOLVED = "unresolved"
+BLOCKS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
+    ("", ("cell",)),
+    ("not trained here", ("baseline",)),
+    ("references", ("reference",)),
+)
+"""Heading and kinds of a table's blocks, in order."""
+
+_METRICS = {"accuracy": "accuracy", "micro_map": "micro-mAP", "macro_map": "macro-mAP"}
+_WEIGHTS = {"student": "the student's weights", "ema": "weights of the student's moving average (ema)"}
+
+
+def number(value: float, signed: bool = False) -> str:
+    """A share as percent with one decimal, signed where it is a difference; no minus zero."""
+    text = f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
+    return text[1:] if text == "-0.0" else ("0.0" if text == "+0.0" else text)
+
+
+def half_width(estimate: Estimate) -> float | None:
+    """Half the interval's width where it is a t interval, none where it is a bootstrap's own."""
+    return None if estimate.df is None else (estimate.high - estimate.low) / 2
+
+
+def estimate_text(estimate: Estimate, plus_minus: str = "±") -> str:
+    """`54.1 ±1.3`, or `54.1 [52.0, 56.1]` for a single run."""
+    half = half_width(estimate)
+    if half is None:
+        return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
+    return f"{number(estimate.value)} {plus_minus}{number(half)}"
+
+
+def difference_text(gain: Difference) -> str:
+    """`+9.0 [5.5, 12.0]`."""
+    return f"{number(gain.value, signed=True)} [{number(gain.low)}, {number(gain.high)}]"
+
+
+def metric_name(column: Column) -> str:
+    """The metric as a heading says it; where less is better it says so."""
+    name = _METRICS.get(column.metric, column.metric) or "no score"
+    return f"{name}, less is better" if column.direction == "min" else name
+
+
+def size(column: Column) -> str:
+    """`n = 1,000`, with the groups where images are not independent."""
+    if not column.n:
+        return ""
+    groups = f" in {column.groups:,} groups" if column.groups and column.groups != column.n else ""
+    return f"n = {column.n:,}{groups}"
+
+
+def title(table: Table) -> str:
+    """What a table is of, in a few words."""
+    return f"{table.protocol}, probe {table.probe}, bands {table.bands}, {table.weights} weights"
+
+
+def caption(table: Table) -> str:
+    """What is needed to read a table of scores."""
+    runs = [row.runs for row in table.block("cell")]
+    few, many = min(runs, default=0), max(runs, default=0)
+    seeds = f"{many} {'seed' if many == 1 else 'seeds'}" if few == many else f"{few} to {many} seeds"
+    sentences = [
+        f"Percent on test images; protocol {table.protocol}{_origin(table)}, probe {table.probe}, bands {table.bands}, "
+        f"{_WEIGHTS.get(table.weights, table.weights)}.",
+        f"Mean over {seeds} with the half width of a 95 % t interval over seeds and test images together; in brackets: one run, "
+        "95 % bootstrap interval over test images only." if many > 1 else
+        "One run a row, 95 % bootstrap interval over test images: how seeds vary is not known.",
+        "Bold: best of the trained cells where the paired 95 % interval of its lead over the next excludes zero.",
+    ]
+    labels = sorted({column.band_labels for column in table.columns} - {"", "published"})
+    if labels:
+        sentences.append(f"Band labels: {', '.join(labels)}.")
+    return " ".join([*sentences, *_source(table)])
+
+
+def difference_caption(table: Table) -> str:
+    """What is needed to read a table of differences."""
+    less = " Where less is better, a minus is a gain." if any(c.direction == "min" for c in table.columns) else ""
+    sentences = [
+        f"Points against {table.against!r} with 95 % t intervals over seeds and test images, paired by seed and by test image "
+        f"(rows that are one run: by test image).{less}",
+        f"{UNRESOLVED.capitalize()}: the interval includes zero. Protocol {table.protocol}{_origin(table)}, "
+        f"probe {table.probe}, bands {table.bands}.",
+    ]
+    return " ".join([*sentences, *_source(table)])
+
+
+def pairing_notes(table: Table) -> list[str]:
+    """Rows whose difference is not paired by seed although they have seeds, or rests on one seed."""
+    notes = []
+    for row in table.block("cell"):
+        gains = [cell.difference for cell in row.cells if cell.difference]
+        if any(gain.pairing == "unpaired" for gain in gains):
+            notes.append(f"{row.label}: no seed in common with {table.against!r}, unpaired by seed")
+        elif any(gain.seeds == 1 for gain in gains):
+            notes.append(f"{row.label}: one seed in common, the interval is over test images only")
+    return notes
+
+
+def has_differences(table: Table) -> bool:
+    """Whether there is any difference to show."""
+    return any(cell.difference for row in table.rows for cell in row.cells)
+
+
+def is_empty(row: Row) -> bool:
+    """Whether a row has no number in this table."""
+    return not any(cell.estimate for cell in row.cells)
+
+
+def _origin(table: Table) -> str:
+    """The project's own scenes are never shown as anything else."""
+    return " (synthetic scenes made by deo-bench)" if table.protocol.startswith("scenes") else ""
+
+
+def _source(table: Table) -> list[str]:
+    return [f"Experiment: {table.experiment}."] if table.experiment else []
+
+
+def is_number(value: float | None) -> bool:
+    """Whether there is a finite number."""
+    return value is not None and math.isfinite(value)

@@ -1,0 +1,150 @@
+"""A claim on a run: one process trains it, and another takes over only when the first has died."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+from uuid import uuid4
+
+from deo_bench.errors import StoreError
+
+BEAT = 5.0
+PATIENCE = 60.0
+
+
+class LeaseLost(StoreError):
+    """Another process has taken the run over; this one must not write to it again."""
+
+
+class Lease:
+    """A file with its owner and a counter that a heartbeat renews.
+
+    Stale when the counter has not moved for `patience` of the reader's own monotonic seconds, or when its owner was a process
+    of this machine that is gone. Taken over by atomic rename.
+    """
+
+    def __init__(self, path: Path, beat: float = BEAT, patience: float = PATIENCE) -> None:
+        self.path = path
+        self.beat = beat
+        self.patience = patience
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}:{uuid4().hex[:8]}"
+        self._counter = 0
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._watched: tuple[str, float] | None = None
+
+    def take(self) -> bool:
+        """Try to claim; false while another process holds it. To be called again while waiting."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        current = self._read()
+        if current is not None and not self._is_stale(current):
+            return False
+        if current is None and not self._create():
+            return False
+        if current is not None and not self._take_over(current):
+            return False
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._renew, daemon=True)
+        self._thread.start()
+        return True
+
+    def check(self) -> None:
+        """Raise LeaseLost where another process has taken over; called before each write."""
+        current = self._read()
+        if current is None or not current.startswith(self.owner + " "):
+            raise LeaseLost(f"{self.path.parent.name} was taken over by another process; this one stops writing to it")
+
+    def release(self) -> None:
+        """Give the claim back."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        with contextlib.suppress(StoreError, OSError):
+            self.check()
+            self.path.unlink()
+
+    def _read(self) -> str | None:
+        try:
+            return self.path.read_text(encoding="utf-8") or "torn"
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError):
+            return "torn"
+
+    def _text(self) -> str:
+        return f"{self.owner} {self._counter}"
+
+    def _temporary(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.{uuid4().hex[:8]}.tmp")
+
+    def _create(self) -> bool:
+        temporary = self._temporary()
+        temporary.write_text(self._text(), encoding="utf-8")
+        try:
+            os.link(temporary, self.path)
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink()
+        return True
+
+    def _take_over(self, seen: str) -> bool:
+        # Renaming the stale file away succeeds for one process only; what was renamed must be what was judged.
+        aside = self._temporary()
+        try:
+            os.rename(self.path, aside)
+        except FileNotFoundError:
+            return False
+        try:
+            if aside.read_text(encoding="utf-8", errors="replace") != seen and seen != "torn":
+                with contextlib.suppress(FileExistsError):
+                    os.link(aside, self.path)
+                return False
+            return self._create()
+        finally:
+            aside.unlink()
+
+    def _is_stale(self, current: str) -> bool:
+        if _owner_is_gone(current):
+            return True
+        now = time.monotonic()
+        if self._watched is None or self._watched[0] != current:
+            self._watched = (current, now)
+        return now - self._watched[1] > self.patience
+
+    def _renew(self) -> None:
+        while not self._stop.wait(self.beat):
+            try:
+                self.check()
+                self._counter += 1
+                temporary = self._temporary()
+                temporary.write_text(self._text(), encoding="utf-8")
+                os.replace(temporary, self.path)
+            except LeaseLost:
+                return
+            except OSError:
+                continue
+
+
+def _owner_is_gone(text: str) -> bool:
+    host, _, rest = text.partition(":")
+    pid, _, rest = rest.partition(":")
+    started = rest.partition(":")[0]
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    return _started(int(pid)) != started
+
+
+def _started(pid: int) -> str:
+    """When a process of this machine started, in the kernel's ticks; empty where it does not exist."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return fields[19]
+    except (OSError, IndexError):
+        if not Path("/proc").is_dir():
+            return "unknown"
+        return ""

@@ -1,0 +1,127 @@
+"""Runs on disk: a folder a run, readable with ls and cat, one writer a file."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deo_bench.errors import StoreError
+from deo_bench.recipe import digest
+from deo_bench.score import Score
+from deo_bench.files import checksum, read_json, write_arrays, write_json
+
+RUN_NAME = re.compile(r"[0-9a-f]{12}-s\d+")
+
+
+class Subject:
+    """Whatever has scores: a run, or a backbone that is not a run."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.name = name
+        self.path = root / name
+
+    def score_path(self, stem: str) -> Path:
+        """The file of a score."""
+        return self.path / "scores" / f"{stem}.json"
+
+    def has_score(self, stem: str) -> bool:
+        """Whether a score and its predictions are there."""
+        path = self.score_path(stem)
+        return path.is_file() and path.with_suffix(".npz").is_file()
+
+    def write_score(self, score: Score, arrays: dict[str, Any]) -> None:
+        """Predictions first, then the score: a score that is there has its predictions."""
+        path = self.score_path(score.stem)
+        write_arrays(path.with_suffix(".npz"), arrays)
+        write_json(path, score.model_dump(mode="json"))
+
+
+class Run(Subject):
+    """One recipe with one seed, on disk."""
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """`run.json`: how and where the run was made; empty where it is not there yet."""
+        path = self.path / "run.json"
+        if not path.is_file():
+            return {}
+        table = read_json(path)
+        if not isinstance(table, dict):
+            raise StoreError(f"{path}: torn or foreign")
+        return table
+
+    def problem(self) -> str:
+        """Why what is on disk is not this run (torn, foreign), or nothing."""
+        try:
+            recipe, info = read_json(self.path / "recipe.json"), self.info
+        except StoreError as error:
+            return str(error)
+        if digest(recipe) != self.name.partition("-s")[0]:
+            return f"{self.path / 'recipe.json'}: is not the recipe that the folder's name says"
+        for name, size in info.get("sizes", {}).items():
+            path = self.path / name
+            if not path.is_file() or path.stat().st_size != size:
+                return f"{path}: torn, {size} bytes were written"
+        return ""
+
+    @property
+    def state(self) -> str:
+        """`done`, `failed`, `started` or `missing`."""
+        if not (self.path / "run.json").is_file():
+            return "started" if (self.path / "recipe.json").is_file() else "missing"
+        try:
+            return str(self.info.get("state", "started"))
+        except StoreError:
+            return "torn"
+
+    def is_done(self, steps: tuple[int, ...] = ()) -> bool:
+        """Whether the run is trained, whole, and has kept the weights of these steps."""
+        return self.state == "done" and not self.problem() and all(self.weights("student", s).is_file() for s in steps)
+
+    def weights(self, which: str = "student", step: int | None = None) -> Path:
+        """The file of the weights: the student's or the EMA teacher's, at the end or at a step."""
+        return self.path / (f"{which}.safetensors" if step is None else f"{which}-{step:07d}.safetensors")
+
+    def weights_checksum(self, which: str = "student", step: int | None = None) -> str:
+        """The sha256 of a weights file, as recorded when it was written."""
+        path = self.weights(which, step)
+        known = self.info.get("checksums", {}).get(path.name)
+        return str(known) if known else checksum(path)
+
+    def discard(self) -> None:
+        """Remove what training left, scores too: they are of weights that will be made again."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of runs."""
+
+    root: Path
+
+    def run(self, name: str) -> Run:
+        """A run by its name."""
+        return Run(self.root, name)
+
+    def subject(self, name: str) -> Subject:
+        """A run or a backbone (`backbones/NAME-<hex>`)."""
+        return self.run(name) if RUN_NAME.fullmatch(name) else Subject(self.root, name)
+
+    def runs(self) -> Iterator[Run]:
+        """Every run folder, by name."""
+        if self.root.is_dir():
+            for path in sorted(self.root.iterdir()):
+                if path.is_dir() and RUN_NAME.fullmatch(path.name):
+                    yield self.run(path.name)
+
+    def find(self, prefix: str) -> Run:
+        """The run whose name starts so."""
+        found = [run for run in self.runs() if run.name.startswith(prefix)]
+        if len(found) != 1:
+            what = "no run" if not found else f"{len(found)} runs"
+            raise StoreError(f"{self.root}: {what} called {prefix}…; `deo-bench runs` lists them")
+        return found[0]

@@ -1,0 +1,34 @@
+"""A task of a user's own: labelled images packed in one `.npz` file."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from deo_bench.data import Pack, Places
+from deo_bench.data.npz import pack_npz
+from deo_bench.tasks import Task, task
+
+
+@task("npz")
+class NpzTask(Task):
+    """Labelled images of one `.npz` file (arrays `images`, `labels`, `split`, `bands`, and `classes` if there are names).
+
+    path: the file, under the root of data or absolute. name: what tables call it; the file's own without one. unit: what the pixels
+    are in; groups: the name of the array that says which images belong together (`tile`); ignore: the label that means none;
+    each as the file itself says (arrays `unit`, `groups`, `ignore`) where left out.
+    """
+
+    version = 1
+
+    def __init__(
+        self, *, path: str, name: str = "", unit: str | None = None, groups: str = "", ignore: int | None = None
+    ) -> None:
+        self.path, self.name = path, name or PurePath(path).stem
+        self.unit, self.groups, self.ignore = unit, groups, ignore
+        self.data_sets = (PurePath(path).stem,)
+
+    def pack(self, places: Places) -> Pack:
+        """The file's images, split 0, 1, 2 as fit, select, report."""
+        return pack_npz(
+            places, self.path, name=self.name, unit=self.unit, groups=self.groups, ignore=self.ignore
+        )

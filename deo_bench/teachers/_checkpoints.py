@@ -1,0 +1,82 @@
+"""Checkpoints on disk to modules in memory: nothing is unpickled that could run, nothing is loaded in part."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from deo_bench.errors import UserError
+
+State = dict[str, Tensor]
+Convert = Callable[[State, nn.Module], Mapping[str, Tensor]]
+NESTED = ("state_dict", "model", "model_state_dict", "teacher", "module")
+"""Keys under which checkpoints keep the tensors, beside an optimiser or arguments."""
+
+
+def read_state(path: Path) -> State:
+    """The tensors of a `.safetensors` file, or of a torch checkpoint read with `weights_only`.
+
+    A file that is truncated, foreign, or that would need code to be unpickled is a UserError that names it.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except SafetensorError as error:
+        raise UserError(f"{path}: not a whole safetensors file ({_first_line(error)}); fetch it again") from None
+    except pickle.UnpicklingError:
+        raise UserError(
+            f"{path}: holds pickled objects or code and is not loaded; save its tensors alone (a state dict, or .safetensors)"
+        ) from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: cannot be read as weights ({_first_line(error)}); fetch it again") from None
+    return _tensors(content, path)
+
+
+def load_checkpoint(module: nn.Module, path: Path, convert: Convert | None = None) -> None:
+    """Load a file into a module, every name and every shape, after the library's own conversion of names.
+
+    Names or shapes that do not fit are a UserError with the file's name and the first that is wrong.
+    """
+    state = read_state(path)
+    try:
+        converted = dict(convert(state, module)) if convert else state
+    except Exception as error:  # a library's conversion of a foreign file fails in any way it likes
+        raise UserError(f"{path}: not weights of this architecture ({_first_line(error)})") from None
+    own = module.state_dict()
+    for name, value in own.items():
+        if name in converted and converted[name].shape != value.shape:
+            given, wanted = tuple(converted[name].shape), tuple(value.shape)
+            raise UserError(f"{path}: {name} has shape {given}, this architecture wants {wanted}")
+    missing, foreign = sorted(own.keys() - converted.keys()), sorted(converted.keys() - own.keys())
+    if missing or foreign:
+        told = [f"lacks {_some(missing)}"] * bool(missing) + [f"has {_some(foreign)}"] * bool(foreign)
+        raise UserError(f"{path}: not weights of this architecture: it {' and '.join(told)}")
+    module.load_state_dict(converted)
+
+
+def _tensors(content: Any, path: Path) -> State:
+    for _ in NESTED:
+        inner = next((content[key] for key in NESTED if isinstance(content, dict) and key in content), None)
+        if not isinstance(inner, dict):
+            break
+        content = inner
+    if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
+        raise UserError(f"{path}: holds no state dict of tensors; save one, or .safetensors")
+    return {str(name): value for name, value in content.items()}
+
+
+def _some(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")[:160]

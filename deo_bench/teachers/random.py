@@ -1,0 +1,52 @@
+"""An untrained backbone of any teacher's architecture: does knowledge help, or only a fixed target?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deo_bench.backbone import Backbone, Normalisation
+from deo_bench.bands import BAND_SETS
+from deo_bench.draws import global_seed
+from deo_bench.errors import UserError, nearest
+from deo_bench.registry import Registry
+from deo_bench.teachers import teacher
+from deo_bench.teachers._delegate import Delegate
+from deo_bench.teachers._vit import IMAGENET_MEAN, IMAGENET_STD
+
+DISPLAY = {"rgb": Normalisation("display", IMAGENET_MEAN, IMAGENET_STD)}
+
+
+@teacher("random", weights="none", gated=False)
+class Random(Delegate):
+    """An untrained backbone, frozen: the control that tells a teacher's knowledge from the regularisation of any target.
+
+    Same architecture, bands, native normalisation and levels as the part it is like, its weights drawn from (seed, like).
+
+    like: a teacher with weights of its own, or a student (which then sees RGB through one stem, normalised as ImageNet); settings:
+    options of that part (`{ size = 448 }`).
+    """
+
+    def __init__(
+        self, *, like: str = "dinov3_vitb16", seed: int = 0, settings: dict[str, Any] | None = None
+    ) -> None:
+        registry = Registry()
+        teachers = {n for n, part in registry.all("teacher").items() if part.facts.get("weights", "none")[:4] == "hub:"}
+        students = registry.all("student")
+        if like not in teachers and like not in students:
+            raise UserError(f"teacher 'random': cannot be like {like!r}{nearest(like, [*teachers, *students])}")
+        with global_seed(seed, "random", like):
+            super().__init__(_untrained(registry, like, like in teachers, settings or {}))
+        self.like = like
+
+
+def _untrained(registry: Registry, like: str, is_teacher: bool, settings: dict[str, Any]) -> Backbone:
+    if is_teacher:
+        built: Backbone = registry.build("teacher", like, False, options=settings)
+        return built
+    bands = {"rgb": BAND_SETS["rgb"]}
+
+    def stem(width: int, patch: int) -> Any:
+        return registry.build("stem", "single", bands, width, patch)
+
+    built = registry.build("student", like, stem, bands, DISPLAY, options=settings)
+    return built

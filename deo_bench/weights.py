@@ -1,0 +1,134 @@
+"""Weights of parts: whether they are here, what their checksum is and how to get them; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deo_bench.declarations import Declaration
+from deo_bench.errors import MissingInput, StoreError, UserError
+from deo_bench.files import checksum as digest_of
+from deo_bench.files import read_json, write_json
+
+HUB = "hub:"
+FILENAME = "model.safetensors"
+CHECKSUMS = "checksums.json"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a part's weights stand.
+
+    path: of the file, none where it is not here or none is needed; checksum: its sha256; remedy: how to get it, empty
+    where nothing is missing; size: its bytes, or about how many there are to download, none where unknown; needed: false
+    for a part that loads nothing (an untrained or hand-made one, or one that the engine hands a run to).
+    """
+
+    path: Path | None
+    checksum: str | None
+    remedy: str
+    size: int | None
+    needed: bool = True
+
+    @property
+    def missing(self) -> bool:
+        """Whether the part cannot be built as things stand."""
+        return self.needed and self.path is None
+
+
+def locate(declaration: Declaration, options: Mapping[str, Any], cache: Path | None = None) -> Weights:
+    """Where a part's weights are, without downloading and without importing torch.
+
+    Read from the declaration: the fact `weights` (`"hub:OWNER/REPO"`, with `@REVISION` for one that is not main; `"file"`: only
+    a file of the user's; `"none"` or left out: nothing to load), `filename` in the hub's repository (`model.safetensors`), `gated`, `licence_url` and
+    `megabytes`. Read from the options: `file`, a path that comes before the hub. The hub's cache is looked up as huggingface_hub
+    does (HF_HOME, HF_HUB_CACHE). `cache` is a folder that remembers checksums by path, size and time of change.
+    """
+    return find(f"{declaration.kind} {declaration.name}", declaration.facts, options.get("file"), cache)
+
+
+def find(who: str, facts: Mapping[str, Any], file: Path | str | None, cache: Path | None = None) -> Weights:
+    """`locate` from the facts and the option `file` alone; a file that is named and not there is an error."""
+    if file is not None:
+        path = Path(file)
+        if not path.is_file():
+            raise MissingInput(f"{who}: file = {str(file)!r} is not there", "name a file of weights")
+        return _here(path, cache)
+    source = str(facts.get("weights", "none"))
+    if source == "file":
+        return Weights(None, None, f"{who}: name its weights, file = PATH", None)
+    if not source.startswith(HUB):
+        return Weights(None, None, "", None, needed=False)
+    from huggingface_hub import try_to_load_from_cache
+
+    repository, filename, revision = _hub_address(facts)
+    found = try_to_load_from_cache(repository, filename, revision=revision)
+    if isinstance(found, str) and Path(found).is_file():
+        return _here(Path(found), cache)
+    size = int(facts["megabytes"] * 1e6) if "megabytes" in facts else None
+    return Weights(None, None, _remedy(facts), size)
+
+
+def fetch(who: str, facts: Mapping[str, Any], file: Path | str | None = None) -> Path:
+    """The file of a part's weights, downloaded from the hub where it is not here yet.
+
+    What cannot be had (offline, gated, no such file) is a MissingInput with the command that gets it.
+    """
+    found = find(who, facts, file)
+    if found.path is not None:
+        return found.path
+    if not str(facts.get("weights", "")).startswith(HUB):
+        raise MissingInput(f"{who}: no weights are named", found.remedy)
+    from huggingface_hub import constants, hf_hub_download
+
+    repository, filename, revision = _hub_address(facts)
+    if constants.HF_HUB_OFFLINE:
+        raise MissingInput(f"{who}: {repository} is not in the hub's cache, and HF_HUB_OFFLINE is set", found.remedy)
+    try:
+        return Path(hf_hub_download(repository, filename, revision=revision))
+    except Exception as error:  # whatever the network, the hub or its client says, the user needs the same line
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise MissingInput(f"{who}: {repository} cannot be downloaded ({reason[:160]})", found.remedy) from error
+
+
+def checksum(path: Path, cache: Path | None = None) -> str:
+    """sha256 of a file; remembered in a folder by path, size and time of change, where one is given."""
+    status = path.stat()
+    key = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
+    known = _known(cache)
+    if key in known:
+        return known[key]
+    digest = digest_of(path)
+    if cache is not None:
+        write_json(cache / CHECKSUMS, {**_known(cache), key: digest})
+    return digest
+
+
+def _here(path: Path, cache: Path | None) -> Weights:
+    return Weights(path, checksum(path, cache), "", path.stat().st_size)
+
+
+def _hub_address(facts: Mapping[str, Any]) -> tuple[str, str, str | None]:
+    repository, _, revision = str(facts["weights"]).removeprefix(HUB).partition("@")
+    if repository.count("/") != 1:
+        raise UserError(f"weights = {facts['weights']!r}: expected hub:OWNER/REPO")
+    return repository, str(facts.get("filename", FILENAME)), revision or None
+
+
+def _remedy(facts: Mapping[str, Any]) -> str:
+    repository, filename, revision = _hub_address(facts)
+    at = f" --revision {revision}" if revision else ""
+    access = f"accept its licence at https://huggingface.co/{repository} and `hf auth login`, then " if facts.get("gated") else ""
+    return f"{access}run `hf download {repository} {filename}{at}` where there is a network, or set file = PATH"
+
+
+def _known(cache: Path | None) -> dict[str, str]:
+    if cache is None or not (cache / CHECKSUMS).is_file():
+        return {}
+    try:
+        known = read_json(cache / CHECKSUMS)
+    except StoreError:
+        return {}  # everything in it can be computed again
+    return known if isinstance(known, dict) else {}
