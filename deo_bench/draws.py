@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def seed_of(*words: int | str) -> int:
     """A 63-bit seed from words: the same words, the same seed, on every machine (numpy's integers count as Python's).
 
-    torch's CPU generator keeps 32 of the bits: of a million streams a few hundred share their draws, which harms nothing
-    that is drawn for different images.
+    torch's CPU generator keeps 32 of the bits: of a million streams a few hundred share their draws, which harms
+    nothing that is drawn for different images.
     """
     text = "\x1f".join(f"{'str' if isinstance(word, str) else 'int'}:{word}" for word in words)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
@@ -43,7 +43,7 @@ def global_seed(*words: int | str) -> Iterator[None]:
 
     seed = seed_of(*words)
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-    python_state, numpy_state = random.getstate(), np.random.get_state()
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng(devices=list(devices)):
         torch.manual_seed(seed)
         random.seed(seed)

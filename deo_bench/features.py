@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from deo_bench.bands import Unit, select
 from deo_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 POOLED = ("default", "cls", "mean", "projected")
 """The names that a pooled vector can have; `default` is whichever the backbone declares. Any other name is a level."""

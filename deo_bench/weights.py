@@ -22,8 +22,8 @@ class Weights:
     """Where a part's weights stand.
 
     path: of the file, none where it is not here or none is needed; checksum: its sha256; remedy: how to get it, empty
-    where nothing is missing; size: its bytes, or about how many there are to download, none where unknown; needed: false
-    for a part that loads nothing (an untrained or hand-made one, or one that the engine hands a run to).
+    where nothing is missing; size: its bytes, or about how many there are to download, none where unknown; needed:
+    false for a part that loads nothing (an untrained or hand-made one, or one that the engine hands a run to).
     """
 
     path: Path | None
@@ -41,10 +41,11 @@ class Weights:
 def locate(declaration: Declaration, options: Mapping[str, Any], cache: Path | None = None) -> Weights:
     """Where a part's weights are, without downloading and without importing torch.
 
-    Read from the declaration: the fact `weights` (`"hub:OWNER/REPO"`, with `@REVISION` for one that is not main; `"file"`: only
-    a file of the user's; `"none"` or left out: nothing to load), `filename` in the hub's repository (`model.safetensors`), `gated`, `licence_url` and
-    `megabytes`. Read from the options: `file`, a path that comes before the hub. The hub's cache is looked up as huggingface_hub
-    does (HF_HOME, HF_HUB_CACHE). `cache` is a folder that remembers checksums by path, size and time of change.
+    Read from the declaration: the fact `weights` (`"hub:OWNER/REPO"`, with `@REVISION` for one that is not main;
+    `"file"`: only a file of the user's; `"none"` or left out: nothing to load), `filename` in the hub's repository
+    (`model.safetensors`), `gated` and `megabytes`. Read from the options: `file`, a path that comes before the hub.
+    The hub's cache is looked up as huggingface_hub does (HF_HOME, HF_HUB_CACHE). `cache` is a folder that remembers
+    checksums by path, size and time of change.
     """
     return find(f"{declaration.kind} {declaration.name}", declaration.facts, options.get("file"), cache)
 
@@ -120,7 +121,8 @@ def _hub_address(facts: Mapping[str, Any]) -> tuple[str, str, str | None]:
 def _remedy(facts: Mapping[str, Any]) -> str:
     repository, filename, revision = _hub_address(facts)
     at = f" --revision {revision}" if revision else ""
-    access = f"accept its licence at https://huggingface.co/{repository} and `hf auth login`, then " if facts.get("gated") else ""
+    page = f"https://huggingface.co/{repository}"
+    access = f"accept its licence at {page} and `hf auth login`, then " if facts.get("gated") else ""
     return f"{access}run `hf download {repository} {filename}{at}` where there is a network, or set file = PATH"
 
 

@@ -9,8 +9,13 @@ import typer
 from deo_bench import __version__
 from deo_bench.cli.catalogue import catalogue
 from deo_bench.cli.check import check
-from deo_bench.cli.list import list_
+from deo_bench.cli.data import data
+from deo_bench.cli.listing import list_
 from deo_bench.cli.new import new
+from deo_bench.cli.plan import plan
+from deo_bench.cli.report import report
+from deo_bench.cli.run import run
+from deo_bench.cli.runs import runs
 from deo_bench.cli.show import show
 
 app = typer.Typer(
@@ -37,8 +42,13 @@ def options(
     """Options before any command."""
 
 
+app.command()(run)
+app.command()(plan)
 app.command("list")(list_)
 app.command()(show)
 app.command()(check)
+app.command()(runs)
+app.command()(report)
+app.add_typer(data, name="data")
 app.command()(new)
 app.command()(catalogue)

@@ -29,12 +29,13 @@ def run(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; else as many as cores.")] = None,
     format_: FormatOption = "rich",
     out: Annotated[Path | None, typer.Option(help="Folder of the report; else reports/NAME.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Show the tables of every probe.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of bars.")] = False,
 ) -> None:
     """Train and evaluate what an experiment still lacks, then show its table and write its report."""
     from rich.console import Console
 
-    from deo_bench.cli.show_table import check_format, show_answer
+    from deo_bench.cli.answer import check_format, show_answer
     from deo_bench.experiments.file import read_experiment
     from deo_bench.experiments.plan import make_plan
 
@@ -46,7 +47,7 @@ def run(
     failed: list[str] = []
     if plan.runs_to_do() or plan.scores_to_do():
         failed = _carry_out(plan, device, threads, console, plain or None)
-    show_answer(plan, format_, out, console)
+    show_answer(plan, format_, out, console, all_)
     if failed:
         for line in failed:
             console.print(f"failed: {line}", markup=False, soft_wrap=True)

@@ -95,6 +95,10 @@ class Data(ABC):
     def pack(self, places: Places) -> Pack:
         """The images, packed if they are not yet; missing data are a MissingInput that says how to get them."""
 
+    def inputs(self, places: Places) -> tuple[Path, ...]:
+        """Files and folders that the images are read from, found but not read; none for what is generated."""
+        return ()
+
     def fingerprint(self, places: Places) -> str:
         """What of the images is in a run's identity: the content of what was packed.
 

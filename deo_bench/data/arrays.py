@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import math
+import re
 from pathlib import Path
 from typing import IO, NoReturn
 
 import numpy as np
-from numpy.lib import format as npy
 
 from deo_bench.errors import StoreError, UserError
 
 LARGEST_HEADER = 10_000
 """Bytes of text that a header may have; longer ones are not arrays but attempts."""
+
+_MAGIC = b"\x93NUMPY"
 
 
 def refuse_not_finite(pixels: np.ndarray, where: str) -> None:
@@ -23,24 +26,45 @@ def refuse_not_finite(pixels: np.ndarray, where: str) -> None:
 
 
 def read_header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype, bool]:
-    """Shape, dtype and Fortran order that an `.npy` stream claims; objects and what is no `.npy` are refused."""
+    """Shape, dtype and Fortran order that an `.npy` stream claims; objects and what is no `.npy` are refused.
+
+    numpy's own reader of headers raises errors of many kinds on damaged ones, and reads what Python 2 wrote: this does
+    neither.
+    """
     try:
-        version = npy.read_magic(stream)
-        if version == (1, 0):
-            shape, fortran, dtype = npy.read_array_header_1_0(stream, max_header_size=LARGEST_HEADER)
-        elif version == (2, 0):
-            shape, fortran, dtype = npy.read_array_header_2_0(stream, max_header_size=LARGEST_HEADER)
-        else:
-            raise ValueError(f"version {version[0]}.{version[1]} of the format is not read")
-    except (ValueError, EOFError, OSError, RecursionError, MemoryError, SyntaxError, TypeError) as error:
+        claims = ast.literal_eval(_header_text(stream))
+        described, fortran, shape = claims["descr"], claims["fortran_order"], claims["shape"]
+    except (ValueError, SyntaxError, KeyError, TypeError, OSError, EOFError, RecursionError, MemoryError) as error:
         raise UserError(f"{where}: not a readable array: {_one_line(error)}") from None
-    if dtype.hasobject:
-        raise UserError(f"{where}: holds Python objects, which are never loaded; save plain numbers or strings")
-    if dtype.names is not None or dtype.subdtype is not None:
+    if not isinstance(described, str):
         raise UserError(f"{where}: holds records of several fields; save one plain array each")
-    if any(not isinstance(length, int) or length < 0 for length in shape):
-        raise UserError(f"{where}: claims the impossible shape {shape}")
-    return shape, dtype, fortran
+    if described.lstrip("<>|=")[:1] == "O":
+        raise UserError(f"{where}: holds Python objects, which are never loaded; save plain numbers or strings")
+    if not re.fullmatch(r"[<>|=]?[biufcSU][1-9]\d{0,7}", described) or described.lstrip("<>|=") not in _known(described):
+        raise UserError(f"{where}: holds values of type {described[:20]!r}; save plain numbers or strings")
+    if not isinstance(shape, tuple) or not all(type(length) is int and length >= 0 for length in shape):
+        raise UserError(f"{where}: claims the impossible shape {str(shape)[:60]}")
+    return shape, np.dtype(described), bool(fortran)
+
+
+def _header_text(stream: IO[bytes]) -> str:
+    """The text of a header, its length bounded."""
+    begin = stream.read(len(_MAGIC) + 2)
+    if begin[: len(_MAGIC)] != _MAGIC or begin[len(_MAGIC) :] not in (b"\x01\0", b"\x02\0", b"\x03\0"):
+        raise ValueError("it does not begin as an .npy file does")
+    width = 2 if begin[-2] == 1 else 4
+    length = int.from_bytes(stream.read(width), "little")
+    text = stream.read(length) if length <= LARGEST_HEADER else b""
+    if len(text) != length:
+        raise ValueError("its header ends too early, or is too long")
+    return text.decode("utf-8" if begin[-2] == 3 else "latin1").strip()
+
+
+def _known(described: str) -> set[str]:
+    """The type itself where numpy has it (`f3` it has not; text may have any length)."""
+    kind, size = described.lstrip("<>|=")[0], described.lstrip("<>|=")[1:]
+    sizes = {"b": "1", "i": "1248", "u": "1248", "f": "248", "c": "8"}
+    return {f"{kind}{size}"} if kind in "SU" or size in set(sizes.get(kind, "")) else set()
 
 
 def size_of(shape: tuple[int, ...], dtype: np.dtype) -> int:

@@ -169,8 +169,8 @@ def _smaller(
 class GeoBenchImages(Data):
     """The train splits of GEO-Bench v1 data sets as pre-training images; validation and test are never among them.
 
-    names: data sets (`["m-eurosat"]`); of several, the bands that all have. patch: cut images into whole squares of so many pixels, so that
-    sets of different size go together.
+    names: data sets (`["m-eurosat"]`); of several, the bands that all have. patch: cut images into whole squares of so
+    many pixels, so that sets of different size go together.
     """
 
     version = 1
@@ -191,12 +191,14 @@ class GeoBenchImages(Data):
         self.unreadable: Unreadable = unreadable
         self.unit = unit
 
+    def inputs(self, places: Places) -> tuple[Path, ...]:
+        """The data sets' folders."""
+        return tuple(find_data_set(places, name) for name in self.names)
+
     def pack(self, places: Places) -> Pack:
         """The images of the fit splits, in the order of the names."""
         packs = [
-            pack_data_set(
-                places, name, band_labels=self.band_labels, unit=self.unit, unreadable=self.unreadable
-            )
+            pack_data_set(places, name, band_labels=self.band_labels, unit=self.unit, unreadable=self.unreadable)
             for name in self.names
         ]
         return join_fit_splits(places, "+".join(pack.name for pack in packs), packs, self.patch)

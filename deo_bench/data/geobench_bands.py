@@ -26,7 +26,9 @@ def _sentinel2(name: str) -> Spelling:
     padded = name[1:] if name != "B8A" else "08A"
     colour = {"B02": ("blue",), "B03": ("green",), "B04": ("red",), "B08": ("NIR",)}.get(name, ())
     others = dict.fromkeys((number, padded, *colour))
-    return Spelling("Sentinel2", band.spellings[0], tuple(others), int(band.resolution), round(band.wavelength / 1e3, 3))
+    return Spelling(
+        "Sentinel2", band.spellings[0], tuple(others), int(band.resolution), round(band.wavelength / 1e3, 3)
+    )
 
 
 _LANDSAT8 = {

@@ -24,7 +24,12 @@ _LABELS: dict[str, LabelKind] = {
     "SegmentationClasses": "segmentation",
     "SemanticSegmentation": "segmentation",
 }
+LARGEST_ARRAY = 1 << 28
+"""Bytes of one band of one sample: 8,000 pixels square of 32 bits."""
+
 _RATIO = 1100
+"""No compression of HDF5's own makes more of a byte."""
+
 _DATE = re.compile(r"_(\d{4}-\d{2}-\d{2}.*|NoDate)")
 
 
@@ -124,7 +129,7 @@ def _is_plain(name: str) -> bool:
 
 
 def read_sample(path: Path, specs: Specifications, keep: Sequence[bool]) -> tuple[np.ndarray, Any]:
-    """One sample: the image [C, H, W] of the planes to keep, and its label (a class, zeros and ones [K], or a map [H, W]).
+    """One sample: image [C, H, W] of the planes to keep, and its label: a class, zeros and ones [K], or a map [H, W].
 
     Bands of a coarser resolution are brought to the finest band's grid as the reference does (cubic). A file that is
     truncated or lacks a band is a UserError that names it.
@@ -202,6 +207,8 @@ def _stored(file: h5py.File, key: str, path: Path) -> np.ndarray:
     packed = layout.get_nfilters() > 0
     if outside or stored.dtype.kind not in "iufb" or claimed == 0:
         raise UserError(f"{path}: {key!r} holds {stored.dtype} of {stored.shape} or points outside its file; refused")
+    if claimed > LARGEST_ARRAY and claimed <= real * _RATIO:
+        raise UserError(f"{path}: {key!r} is {claimed} bytes, more than a band has; at most {LARGEST_ARRAY} are read")
     if claimed > real * (_RATIO if packed else 1):
         raise UserError(f"{path}: {key!r} claims {claimed} bytes and stores {real}; truncated or made up")
     array = np.empty(stored.shape, dtype=stored.dtype)

@@ -1,10 +1,9 @@
-"""Writes GEO-Bench v1's on-disk format (one HDF5 file a sample, pickled descriptions) without the `geobench` library."""
+"""Writes GEO-Bench v1's on-disk format, one HDF5 file a sample, without the `geobench` library."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import struct
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import h5py
 import numpy as np
 
 from deo_bench.data.geobench_bands import SPELLINGS, Spelling
+from deo_bench.data.pickle_writer import Made, emitted, pickled
 from deo_bench.errors import UserError
 
 LabelType = Literal["single", "multi", "segmentation"]
@@ -43,9 +43,9 @@ def write_dataset(
 ) -> Path:
     """Write a data set folder that the real library reads, whole or not at all; returns the folder.
 
-    bands: canonical names, in the images' order. partition: the default one, `train`, `valid`, `test` -> ids; partitions: others
-    by name (`0.10x_train`). Images keep their number type. A folder that exists already, ids without a sample and
-    labels of another kind are a UserError.
+    bands: canonical names, in the images' order. partition: the default one, `train`, `valid`, `test` -> ids;
+    partitions: others by name (`0.10x_train`). Images keep their number type. A folder that exists already, ids without
+    a sample and labels of another kind are a UserError.
     """
     if folder.exists():
         raise UserError(f"{folder} exists already; delete it first, or write elsewhere")
@@ -71,61 +71,6 @@ def write_dataset(
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return folder
-
-
-class Made:
-    """An object of a class that is not imported, only named: module, class, attributes."""
-
-    def __init__(self, module: str, name: str, /, **state: Any) -> None:
-        self.module, self.name, self.state = module, name, state
-
-
-def pickled(value: Any) -> bytes:
-    """Plain values, arrays and `Made` objects as a pickle (protocol 4, no memo), as the real library would name them."""
-    return b"\x80\x04" + _emit(value) + b"."
-
-
-def _emit(value: Any) -> bytes:
-    """The opcodes that push a value."""
-    if value is None or isinstance(value, bool):
-        return {None: b"N", True: b"\x88", False: b"\x89"}[value]
-    if isinstance(value, int):
-        return b"J" + struct.pack("<i", value)
-    if isinstance(value, float):
-        return b"G" + struct.pack(">d", value)
-    if isinstance(value, str):
-        text = value.encode()
-        return b"X" + struct.pack("<I", len(text)) + text
-    if isinstance(value, bytes):
-        return b"B" + struct.pack("<I", len(value)) + value
-    if isinstance(value, tuple):
-        return b"(" + b"".join(map(_emit, value)) + b"t"
-    if isinstance(value, list):
-        return b"](" + b"".join(map(_emit, value)) + b"e"
-    if isinstance(value, dict):
-        return b"}(" + b"".join(_emit(key) + _emit(item) for key, item in value.items()) + b"u"
-    if isinstance(value, np.ndarray):
-        return _emit_array(value)
-    if isinstance(value, Made):
-        return _global(value.module, value.name) + b")\x81" + _emit(value.state) + b"b"
-    raise TypeError(f"a {type(value).__name__} has no place in this format")
-
-
-def _global(module: str, name: str) -> bytes:
-    return _emit(module) + _emit(name) + b"\x93"
-
-
-def _emit_array(array: np.ndarray) -> bytes:
-    """As numpy pickles an array; `numpy.core` is the spelling that every version of numpy reads."""
-    array = np.ascontiguousarray(array)
-    kind = array.dtype.newbyteorder("<")
-    order = "|" if kind.itemsize == 1 else "<"
-    made = _global("numpy.core.multiarray", "_reconstruct") + b"("
-    made += _global("numpy", "ndarray") + _emit((0,)) + _emit(b"b") + b"tR"
-    dtype = _global("numpy", "dtype") + _emit((f"{kind.kind}{kind.itemsize}", False, True)) + b"R"
-    dtype += _emit((3, order, None, None, None, -1, -1, 0)) + b"b"
-    state = b"(" + _emit(1) + _emit(array.shape) + dtype + _emit(False) + _emit(array.astype(kind).tobytes()) + b"t"
-    return made + state + b"b"
 
 
 def _spelling(name: str, folder: Path) -> Spelling:
@@ -204,7 +149,7 @@ class _SampleFiles:
             described["label"] = _attributes(label, resolution)
         order = {"bands_order": list(described)}
         # a segmentation sample's label is an array of the file; the others' is pickled before what is shared
-        self._shared = b"".join(_emit(key) + _emit(item) for key, item in {**described, **order}.items()) + b"u."
+        self._shared = b"".join(emitted(key) + emitted(item) for key, item in {**described, **order}.items()) + b"u."
 
     def write(self, name: str, image: np.ndarray, label: Any) -> None:
         """One sample; its shape must be the first one's."""
@@ -219,7 +164,7 @@ class _SampleFiles:
         if self.label_type == "segmentation":
             arrays[b"label"] = self._map(name, np.ascontiguousarray(label))
         else:
-            described += _emit("label") + _emit(self._label(name, label))
+            described += emitted("label") + emitted(self._label(name, label))
         _write_hdf5(self.folder / f"{name}.hdf5", arrays, str(described + self._shared))
         step = max(1, image.shape[1] // 8)
         self._kept.append(image[:, ::step, ::step].reshape(len(image), -1).astype(np.float32))
@@ -233,7 +178,9 @@ class _SampleFiles:
             return int(label)
         flags = np.asarray(label).astype(np.int64)
         if flags.shape != (self.classes,) or not np.isin(flags, (0, 1)).all():
-            raise UserError(f"sample {name!r} has a label of shape {flags.shape}, expected {self.classes} zeros and ones")
+            raise UserError(
+                f"sample {name!r} has a label of shape {flags.shape}, expected {self.classes} zeros and ones"
+            )
         self.labels[name] = flags.tolist()
         self._kept_labels.append(flags)
         return flags
@@ -241,7 +188,9 @@ class _SampleFiles:
     def _map(self, name: str, label: np.ndarray) -> np.ndarray:
         assert self.shape is not None
         if label.shape != self.shape[1:] or label.dtype.kind not in "iu":
-            raise UserError(f"sample {name!r} has a label map {label.shape} of {label.dtype}, images are {self.shape[1:]}")
+            raise UserError(
+                f"sample {name!r} has a label map {label.shape} of {label.dtype}, images are {self.shape[1:]}"
+            )
         share = np.bincount(label.ravel(), minlength=self.classes)[: self.classes] / label.size
         self.labels[name] = share.round(6).tolist()
         self._kept_labels.append(label[::8, ::8].reshape(-1))

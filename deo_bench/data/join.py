@@ -1,4 +1,4 @@
-"""Puts the fit splits of several packs together, as images to pre-train on; what chooses or is reported stays behind."""
+"""Puts the fit splits of several packs together as images to pre-train on; the other splits stay behind."""
 
 from __future__ import annotations
 
@@ -42,10 +42,11 @@ def squares(image: np.ndarray, patch: int | None) -> Iterator[np.ndarray]:
             yield image[..., top : top + patch, left : left + patch]
 
 
-def count_squares(height: int, width: int, patch: int | None, where: str) -> int:
+def count_squares(size: Sequence[int], patch: int | None, where: str) -> int:
     """How many squares an image gives; one smaller than the patch is an error."""
     if patch is None:
         return 1
+    height, width = size
     if patch > min(height, width):
         raise UserError(f"{where}: patch = {patch} is larger than its images ({height} x {width})")
     return (height // patch) * (width // patch)
@@ -59,13 +60,13 @@ def join_fit_splits(places: Places, name: str, packs: Sequence[Pack], patch: int
             raise UserError(f"{pack.name} is in {pack.unit}, {packs[0].name} in {packs[0].unit}; join what is alike")
         if patch is None and pack.images.shape[2:] != packs[0].images.shape[2:]:
             sizes = f"{pack.images.shape[2:]} and {packs[0].images.shape[2:]}"
-            raise UserError(f"{pack.name} and {packs[0].name} have images of {sizes}; say patch = a size to cut them to")
+            raise UserError(
+                f"{pack.name} and {packs[0].name} have images of {sizes}; say patch = a size to cut them to"
+            )
     options = {"of": [pack.content for pack in packs], "bands": bands, "patch": patch}
 
     def build(folder: Path) -> Pack:
-        counts = [
-            len(pack.splits["fit"]) * count_squares(*pack.images.shape[2:], patch, pack.name) for pack in packs
-        ]
+        counts = [len(pack.splits["fit"]) * count_squares(pack.images.shape[2:], patch, pack.name) for pack in packs]
         return write_pack(
             folder,
             name=name,

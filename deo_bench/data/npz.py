@@ -13,7 +13,7 @@ import numpy as np
 
 from deo_bench.bands import Unit, canonical, check_unit, select
 from deo_bench.data import Data, Pack, Places, data
-from deo_bench.data.arrays import read_header, size_of
+from deo_bench.data.arrays import read_header, refuse_not_finite, size_of
 from deo_bench.data.join import common_bands, count_squares, squares
 from deo_bench.data.pack import input_key, pack_once, write_pack
 from deo_bench.declarations import Count
@@ -25,9 +25,17 @@ READER = 1
 NO_SPLIT = 255
 """A split of 255 is none: such an image is in no role of a task, and may be trained on."""
 
+LARGEST_IMAGE = 1 << 30
+LARGEST_LABELS = 1 << 32
+"""Bytes of one image, and of all labels together: both are in memory at once."""
+
 _RATIO = 1100
 _LARGEST_TEXT = 1 << 20
-_ROLES = {"fit": (0, "train", "fit"), "select": (1, "val", "valid", "validation", "select"), "report": (2, "test", "report")}
+_ROLES = {
+    "fit": (0, "train", "fit"),
+    "select": (1, "val", "valid", "validation", "select"),
+    "report": (2, "test", "report"),
+}
 
 
 @dataclass(frozen=True)
@@ -45,9 +53,15 @@ class NpzFile:
 
     @property
     def splits(self) -> dict[str, np.ndarray]:
-        """Role -> rows; empty without an array `split`."""
+        """Role -> rows with a label; empty without an array `split`."""
         split = self.arrays.get("split")
-        return {} if split is None else {role: np.flatnonzero(np.isin(split, names)) for role, names in _named(split)}
+        if split is None:
+            return {}
+        labels = self.arrays.get("labels")
+        known = np.ones(len(split), dtype=bool)
+        if labels is not None and labels.ndim == 1 and self.ignore is not None:
+            known = labels != self.ignore
+        return {role: np.flatnonzero(np.isin(split, names) & known) for role, names in _named(split)}
 
     @property
     def trainable(self) -> np.ndarray:
@@ -56,7 +70,7 @@ class NpzFile:
         if split is None:
             return np.arange(self.shape[0])
         free = np.isin(split, (NO_SPLIT,) if split.dtype.kind in "iu" else ("", "none", str(NO_SPLIT)))
-        return np.flatnonzero(free | np.isin(np.arange(len(split)), self.splits["fit"]))
+        return np.flatnonzero(free | np.isin(split, dict(_named(split))["fit"]))
 
     def images(self) -> Iterator[np.ndarray]:
         """The images [C, H, W] one by one; memory for one at a time."""
@@ -70,14 +84,17 @@ class NpzFile:
             size = size_of(shape[1:], dtype)
             for row in range(shape[0]):
                 raw = _read(stream, size, f"{where}, image {row}")
-                yield np.frombuffer(raw, dtype=dtype).reshape(shape[1:])
+                image = np.frombuffer(raw, dtype=dtype).reshape(shape[1:])
+                refuse_not_finite(image, f"{where}, image {row}")
+                yield image
 
 
 def read_npz(path: Path, *, unit: str | None = None, groups: str = "", ignore: int | None = None) -> NpzFile:
     """The description and small arrays of a file; the images are not read yet.
 
-    unit, groups (the name of an array of ids) and ignore are the file's own arrays `unit`, `groups` and `ignore` where they are not given.
-    Objects, claims that the bytes do not bear out, unknown bands and a missing unit are a UserError.
+    unit, groups (the name of an array of ids) and ignore are the file's own arrays `unit`, `groups` and `ignore` where
+    they are not given. Objects, claims that the bytes do not bear out, unknown bands and a missing unit are a
+    UserError.
     """
     with _opened(path) as archive:
         names = {name.removesuffix(".npy") for name in archive.namelist()}
@@ -87,6 +104,8 @@ def read_npz(path: Path, *, unit: str | None = None, groups: str = "", ignore: i
         shape, dtype = _claims(archive, "images", path)
         if len(shape) != 4 or dtype.kind not in "iuf" or min(shape) < 1:
             raise UserError(f"{path}: images are {dtype} of {shape}, expected numbers [N, C, H, W]")
+        if size_of(shape[1:], dtype) > LARGEST_IMAGE:
+            raise UserError(f"{path}: one image of {shape[1:]} is more than {LARGEST_IMAGE} bytes; cut it into patches")
         if groups and groups not in names:
             raise UserError(f"{path}: groups = {groups!r} names no array{nearest(groups, names)}")
         wanted = {"labels": "labels", "split": "split", "groups": groups or "groups"}
@@ -109,7 +128,13 @@ def read_npz(path: Path, *, unit: str | None = None, groups: str = "", ignore: i
 
 
 def pack_npz(
-    places: Places, relative: str, *, name: str = "", unit: str | None = None, groups: str = "", ignore: int | None = None
+    places: Places,
+    relative: str,
+    *,
+    name: str = "",
+    unit: str | None = None,
+    groups: str = "",
+    ignore: int | None = None,
 ) -> Pack:
     """A labelled file as a pack with the roles of its array `split`; a file without labels or a role is an error."""
     path = places.find(relative, f"npz file {relative!r}")
@@ -120,8 +145,12 @@ def pack_npz(
         splits = file.splits
         empty = [role for role in _ROLES if not len(splits.get(role, ()))]
         if "labels" not in file.arrays or empty:
-            lack = "array 'labels'" if "labels" not in file.arrays else f"images to {' or '.join(empty)} (array 'split')"
-            raise UserError(f"{path}: has no {lack}; a task needs labels and train (0), validation (1), test (2) images")
+            lack = (
+                "array 'labels'" if "labels" not in file.arrays else f"images to {' or '.join(empty)} (array 'split')"
+            )
+            raise UserError(
+                f"{path}: has no {lack}; a task needs labels and train (0), validation (1), test (2) images"
+            )
         return write_pack(
             folder,
             name=name or path.stem,
@@ -141,10 +170,11 @@ def pack_npz(
 
 @data("npz")
 class NpzImages(Data):
-    """Images of `.npz` files (arrays `images` [N, C, H, W] and `bands`), to pre-train on: the train split, or all without one.
+    """Images of `.npz` files (arrays `images` [N, C, H, W], `bands`) to pre-train on: their train splits.
 
-    paths: files, under the root of data or absolute; of several, the bands that all have. unit: what the pixels are in, where the
-    files do not say. patch: cut images into whole squares of so many pixels.
+    A file without an array `split` gives all its images.
+    paths: files, under the root of data or absolute; of several, the bands that all have. unit: what the pixels are in,
+    where the files do not say. patch: cut images into whole squares of so many pixels.
     """
 
     version = 1
@@ -154,12 +184,18 @@ class NpzImages(Data):
             raise UserError('data npz: paths is empty; say paths = ["images.npz"], for example')
         self.paths, self.unit, self.patch = paths, unit, patch
 
+    def inputs(self, places: Places) -> tuple[Path, ...]:
+        """The files."""
+        return tuple(places.find(path, f"npz file {path!r}") for path in self.paths)
+
     def pack(self, places: Places) -> Pack:
         """The images that may be trained on, in the order of the paths."""
         paths = [places.find(path, f"npz file {path!r}") for path in self.paths]
         name = "+".join(path.stem for path in paths)
         options = {"unit": self.unit, "patch": self.patch, "as": "images"}
-        return pack_once(places, input_key(name, paths, options, READER), lambda folder: self._build(folder, name, paths))
+        return pack_once(
+            places, input_key(name, paths, options, READER), lambda folder: self._build(folder, name, paths)
+        )
 
     def _build(self, folder: Path, name: str, paths: Sequence[Path]) -> Pack:
         files = [read_npz(path, unit=self.unit) for path in paths]
@@ -170,7 +206,7 @@ class NpzImages(Data):
                 sizes = f"{file.shape[2:]} and {files[0].shape[2:]}"
                 raise UserError(f"{file.path} and {paths[0]} have images of {sizes}; say patch = a size to cut them to")
         bands = common_bands([(str(file.path), file.bands) for file in files])
-        count = sum(len(file.trainable) * count_squares(*file.shape[2:], self.patch, str(file.path)) for file in files)
+        count = sum(len(file.trainable) * count_squares(file.shape[2:], self.patch, str(file.path)) for file in files)
         return write_pack(
             folder,
             name=name,
@@ -231,7 +267,9 @@ def _claims(archive: zipfile.ZipFile, name: str, path: Path) -> tuple[tuple[int,
         shape, dtype, _ = _header(stream, f"{path}, array {name!r}")
         left = archive.getinfo(f"{name}.npy").file_size - stream.tell()
     if left != size_of(shape, dtype):
-        raise UserError(f"{path}, array {name!r}: claims {size_of(shape, dtype)} bytes ({dtype} of {shape}), has {left}")
+        raise UserError(
+            f"{path}, array {name!r}: claims {size_of(shape, dtype)} bytes ({dtype} of {shape}), has {left}"
+        )
     return shape, dtype
 
 
@@ -246,7 +284,8 @@ def _array(archive: zipfile.ZipFile, name: str, path: Path, images: tuple[int, .
     """A whole array; its claim is held against what it could be at most beside the images."""
     shape, dtype = _claims(archive, name, path)
     where = f"{path}, array {name!r}"
-    if size_of(shape, dtype) > max(_LARGEST_TEXT, 8 * images[0] * max(images[2] * images[3], 1000)):
+    most = min(LARGEST_LABELS, 8 * images[0] * max(images[2] * images[3], 1000))
+    if size_of(shape, dtype) > max(_LARGEST_TEXT, most):
         raise UserError(f"{where}: {dtype} of {shape} is too large beside images of {images}")
     with _member(archive, name, path) as stream:
         _, _, fortran = _header(stream, where)
@@ -305,5 +344,7 @@ def _checked_rows(key: str, array: np.ndarray, images: tuple[int, ...], path: Pa
         known = [name for names in _ROLES.values() for name in names] + [NO_SPLIT, "", "none", str(NO_SPLIT)]
         wrong = [value for value in np.unique(array).tolist() if value not in known]
         if array.ndim != 1 or array.dtype.kind not in "iuU" or wrong:
-            raise UserError(f"{path}, array 'split': {wrong[:3]} of {array.dtype}; expected 0, 1, 2 for train, validation, test")
+            raise UserError(
+                f"{path}, array 'split': {wrong[:3]} of {array.dtype}; expected 0, 1, 2 for train, validation, test"
+            )
     return True

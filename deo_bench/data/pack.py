@@ -18,6 +18,7 @@ from filelock import FileLock
 from deo_bench.bands import check_unit
 from deo_bench.data import Pack, Places
 from deo_bench.data.arrays import read_npy, refuse_not_finite, size_of
+from deo_bench.data.pack_checks import Moments, check_roles, checked_groups, checked_labels, row_indices
 from deo_bench.errors import StoreError, UserError
 
 FORMAT = 1
@@ -46,12 +47,13 @@ def write_pack(
     """Stream `count` images [C, H, W] of one shape and type into a pack, and open it.
 
     labels are looked at after the last image, so that one pass over the source may fill both. mean and std are of the
-    fit split's pixels (of all pixels without one), in float64. The folder appears whole, by one rename; where it appears meanwhile
-    from elsewhere, that one is kept. Wrong shapes, pixels that are not finite and labels outside the classes are a UserError.
+    fit split's pixels (of all pixels without one), in float64. The folder appears whole, by one rename; where it
+    appears meanwhile from elsewhere, that one is kept. Wrong shapes, pixels that are not finite and labels outside the
+    classes are a UserError.
     """
-    roles = {role: _indices(rows, count, f"{name}: split {role!r}") for role, rows in splits.items()}
-    smaller = {key: _indices(rows, count, f"{name}: partition {key!r}") for key, rows in (partitions or {}).items()}
-    _check_roles(name, roles, smaller)
+    roles = {role: row_indices(rows, count, f"{name}: split {role!r}") for role, rows in splits.items()}
+    smaller = {key: row_indices(rows, count, f"{name}: partition {key!r}") for key, rows in (partitions or {}).items()}
+    check_roles(name, roles, smaller)
     check_unit(unit, name)
     if len(set(bands)) != len(bands) or not bands:
         raise UserError(f"{name}: bands are {', '.join(bands) or 'none'}; each must be there once")
@@ -64,18 +66,17 @@ def write_pack(
         "ignore": ignore,
         "band_labels": band_labels,
     }
-    folder.parent.mkdir(parents=True, exist_ok=True)
     building = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:12]}.tmp"
-    building.mkdir()
     try:
+        building.mkdir(parents=True)
         fit = roles["fit"] if len(roles.get("fit", ())) else np.arange(count)
         described |= _write_images(building, name, images, count, tuple(bands), unit, fit)
         arrays = {f"split-{role}": rows for role, rows in roles.items()}
         arrays |= {f"partition-{place:03d}": rows for place, rows in enumerate(smaller.values())}
         if labels is not None:
-            arrays["labels"] = _checked_labels(name, np.asarray(labels), described, ignore)
+            arrays["labels"] = checked_labels(name, np.asarray(labels), described, ignore)
         if groups is not None:
-            arrays["groups"] = _checked_groups(name, np.asarray(groups), count)
+            arrays["groups"] = checked_groups(name, np.asarray(groups), count)
         for key, array in arrays.items():
             _write_npy(building / f"{key}.npy", array)
         described |= {"splits": list(roles), "partitions": list(smaller), "arrays": sorted(arrays)}
@@ -83,6 +84,8 @@ def write_pack(
         _write_json(building / "pack.json", described)
         _fsync_folder(building)
         _put_in_place(building, folder)
+    except OSError as error:
+        raise StoreError(f"{folder}: the pack cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return open_pack(folder)
@@ -138,9 +141,11 @@ def pack_once(places: Places, key: str, build: Callable[[Path], Pack]) -> Pack:
             warnings.warn(f"packing again: {error}", stacklevel=2)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(str(folder.parent / f"{key}.lock"))
+        lock.acquire()
     except OSError as error:
-        raise StoreError(f"{folder.parent}: the cache cannot be written: {error.strerror}") from None
-    with FileLock(str(folder.parent / f"{key}.lock")):
+        raise StoreError(f"{folder.parent}: the cache cannot be written: {error.strerror or error}") from None
+    try:
         if folder.exists():
             try:
                 return open_pack(folder)
@@ -149,6 +154,8 @@ def pack_once(places: Places, key: str, build: Callable[[Path], Pack]) -> Pack:
         for left in folder.parent.glob(f".{key}.*.tmp"):
             shutil.rmtree(left, ignore_errors=True)
         return build(folder)
+    finally:
+        lock.release()
 
 
 def input_key(name: str, files: Iterable[Path], options: Mapping[str, Any], version: int) -> str:
@@ -170,37 +177,19 @@ def input_key(name: str, files: Iterable[Path], options: Mapping[str, Any], vers
     return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-class _Moments:
-    """Count, mean and sum of squared deviations per band, merged block by block (Chan, Golub and LeVeque 1979)."""
-
-    def __init__(self, bands: int) -> None:
-        self.count, self.mean, self.squares = 0, np.zeros(bands), np.zeros(bands)
-
-    def add(self, block: np.ndarray) -> None:
-        """Take in images [N, C, H, W]."""
-        new = block.size // block.shape[1]
-        pixels = block.astype(np.float64)
-        mean = pixels.mean(axis=(0, 2, 3))
-        pixels -= mean[:, None, None]
-        squares = np.einsum("nchw,nchw->c", pixels, pixels)
-        total, shift = self.count + new, mean - self.mean
-        self.mean = self.mean + shift * (new / total)
-        self.squares = self.squares + squares + shift**2 * (self.count * new / total)
-        self.count = total
-
-    @property
-    def std(self) -> np.ndarray:
-        """Of the whole population, as data sets publish it."""
-        return np.sqrt(self.squares / max(self.count, 1))
-
-
 def _write_images(
-    building: Path, name: str, images: Iterable[np.ndarray], count: int, bands: tuple[str, ...], unit: str, fit: np.ndarray
+    building: Path,
+    name: str,
+    images: Iterable[np.ndarray],
+    count: int,
+    bands: tuple[str, ...],
+    unit: str,
+    fit: np.ndarray,
 ) -> dict[str, Any]:
     """Write images.bin; what pack.json says of it."""
     in_fit = np.zeros(count, dtype=bool)
     in_fit[fit] = True
-    moments, digest, shape, dtype, done = _Moments(len(bands)), hashlib.sha256(), (0, 0, 0), np.dtype("u1"), 0
+    moments, digest, shape, dtype, done = Moments(len(bands)), hashlib.sha256(), (0, 0, 0), np.dtype("u1"), 0
     with (building / "images.bin").open("wb") as stream:
         for block in _blocks(name, images, len(bands)):
             if not done:
@@ -208,7 +197,9 @@ def _write_images(
                 _check_space(building, count, shape, dtype)
                 digest.update(json.dumps([count, shape, dtype.str, bands, unit]).encode())
             if block.shape[1:] != shape or block.dtype != dtype:
-                raise UserError(f"{name}: image {done} is {block.shape[1:]} of {block.dtype}, the first {shape} of {dtype}")
+                raise UserError(
+                    f"{name}: image {done} is {block.shape[1:]} of {block.dtype}, the first {shape} of {dtype}"
+                )
             if done + len(block) > count:
                 raise UserError(f"{name}: more than the {count} images that were announced")
             refuse_not_finite(block, f"{name}: images {done} to {done + len(block) - 1}")
@@ -235,7 +226,9 @@ def _blocks(name: str, images: Iterable[np.ndarray], bands: int) -> Iterator[np.
     gathered: list[np.ndarray] = []
     for number, image in enumerate(images):
         if image.ndim != 3 or len(image) != bands or image.dtype.kind not in _KINDS or not image.size:
-            raise UserError(f"{name}: image {number} is {image.shape} of {image.dtype}, expected [{bands}, H, W] of numbers")
+            raise UserError(
+                f"{name}: image {number} is {image.shape} of {image.dtype}, expected [{bands}, H, W] of numbers"
+            )
         if gathered and (image.shape != gathered[0].shape or image.dtype != gathered[0].dtype):
             yield _stacked(gathered)
             gathered = []
@@ -255,53 +248,9 @@ def _stacked(gathered: list[np.ndarray]) -> np.ndarray:
 def _check_space(building: Path, count: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
     needed, free = size_of((count, *shape), dtype), shutil.disk_usage(building).free
     if needed > free:
-        raise StoreError(f"{building.parent}: a pack needs {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB left")
-
-
-def _indices(rows: np.ndarray | Sequence[int], count: int, where: str) -> np.ndarray:
-    found = np.asarray(rows, dtype=np.int64).reshape(-1)
-    if len(found) and (found.min() < 0 or found.max() >= count):
-        raise UserError(f"{where} names an image beyond the {count} there are")
-    if len(np.unique(found)) != len(found):
-        raise UserError(f"{where} names an image twice")
-    return found
-
-
-def _check_roles(name: str, roles: Mapping[str, np.ndarray], partitions: Mapping[str, np.ndarray]) -> None:
-    rows = np.concatenate([np.empty(0, dtype=np.int64), *roles.values()])
-    if len(np.unique(rows)) != len(rows):
-        raise UserError(f"{name}: an image is in two splits; splits must be disjoint")
-    fit = roles.get("fit", np.empty(0, dtype=np.int64))
-    for key, smaller in partitions.items():
-        if not np.isin(smaller, fit).all():
-            raise UserError(f"{name}: partition {key!r} has images outside the fit split")
-
-
-def _checked_labels(name: str, labels: np.ndarray, described: Mapping[str, Any], ignore: int | None) -> np.ndarray:
-    """Labels as [N] int64, [N, K] uint8 or [N, H, W] as given, every one of them a class or the one to ignore."""
-    count, _, *size = described["shape"]
-    classes = len(described["classes"])
-    if len(labels) != count or labels.dtype.kind not in "iub" or labels.ndim not in (1, 2, 3):
-        raise UserError(f"{name}: labels are {labels.shape} of {labels.dtype}, expected whole numbers for {count} images")
-    if labels.ndim == 3 and list(labels.shape[1:]) != size:
-        raise UserError(f"{name}: label maps are {labels.shape[1:]}, images {tuple(size)}")
-    if labels.ndim == 2:
-        if not np.isin(labels, (0, 1)).all() or (classes and labels.shape[1] != classes):
-            raise UserError(f"{name}: multi-labels are {labels.shape}, expected zeros and ones for {classes} classes")
-        return labels.astype(np.uint8)
-    values = np.unique(labels) if labels.size else labels
-    wrong = [int(value) for value in values if value != ignore and not 0 <= value < (classes or np.inf)]
-    if wrong:
-        raise UserError(
-            f"{name}: labels {wrong[:5]} lie outside the {classes} classes; say ignore = {wrong[-1]} where it means none"
+        raise StoreError(
+            f"{building.parent}: a pack needs {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB left"
         )
-    return labels.astype(np.int64) if labels.ndim == 1 else labels.astype(labels.dtype.newbyteorder("<"))
-
-
-def _checked_groups(name: str, groups: np.ndarray, count: int) -> np.ndarray:
-    if groups.shape != (count,):
-        raise UserError(f"{name}: groups are {groups.shape}, expected one id for each of {count} images")
-    return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
 def _content(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
@@ -341,10 +290,15 @@ def _fsync_folder(folder: Path) -> None:
 
 
 def _put_in_place(building: Path, folder: Path) -> None:
+    """Rename; a whole pack that is there already is kept, a torn one gives way."""
     try:
-        os.rename(building, folder)
+        building.rename(folder)
     except OSError:
         if not folder.exists():
             raise
-        open_pack(folder)
+        try:
+            open_pack(folder)
+        except StoreError:
+            shutil.rmtree(folder)
+            building.rename(folder)
     _fsync_folder(folder.parent)

@@ -20,12 +20,15 @@ LARGEST = 1 << 24
 
 _RECORDS = ("geobench", "ccb", "affine", "rasterio")
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": set}
-_PUSHED = frozenset(
-    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 "
-    "BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8".split()
-)
+_FRESH: dict[str, Callable[[], Any]] = {
+    **{"NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False},
+    **{"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": set},
+}
+_PUSHED = {
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
+    *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+    *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+}
 _MARK = object()
 
 
@@ -44,10 +47,10 @@ class Record:
 
 
 def read_pickle(data: bytes, where: str) -> Any:
-    """What a pickle describes: plain data, arrays, dates, and a `Record` for each object of GEO-Bench, affine or rasterio.
+    """What a pickle describes: plain data, arrays, dates, and a `Record` for each object of GEO-Bench and rasterio.
 
-    Anything else in it (a function, another library's class, a persistent id) is a UserError that starts with `where`. Memory stays within a small multiple of
-    `len(data)`.
+    Anything else in it (a function, another library's class, a persistent id) is a UserError that starts with `where`.
+    Memory stays within a small multiple of `len(data)`.
     """
     if len(data) > LARGEST:
         raise UserError(f"{where}: a description of {len(data)} bytes; at most {LARGEST} are read")
@@ -103,7 +106,7 @@ class _Reader:
     def __init__(self, size: int) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        self.budget = 100_000 + 8 * size
+        self.budget = 10_000 + 2 * size
 
     def run(self, data: bytes) -> Any:
         """The value that the pickle leaves; what follows its end is not looked at."""
@@ -125,30 +128,20 @@ class _Reader:
             self._remember(len(self.memo) if name == "MEMOIZE" else int(argument))
         elif name in ("GET", "BINGET", "LONG_BINGET"):
             stack.append(self.memo[int(argument)])
-        elif name in _CONSTANTS:
-            stack.append(_CONSTANTS[name])
-        elif name in _EMPTY:
-            stack.append(_EMPTY[name]())
-        elif name in _TUPLES:
-            count = _TUPLES[name]
-            stack.append(tuple(self._pop(count)))
-        elif name == "MARK":
-            stack.append(_MARK)
-        elif name in ("TUPLE", "LIST", "DICT", "FROZENSET"):
-            items = self._pop_mark()
-            build: Callable[[Any], Any] = {"TUPLE": tuple, "LIST": list, "DICT": _pairs, "FROZENSET": _members}[name]
-            stack.append(build(items))
-        elif name in ("APPEND", "APPENDS"):
-            items = self._pop(1) if name == "APPEND" else self._pop_mark()
-            _of(list, stack[-1]).extend(items)
-        elif name in ("SETITEM", "SETITEMS"):
-            items = self._pop(2) if name == "SETITEM" else self._pop_mark()
-            _of(dict, stack[-1]).update(_pairs(items))
-        elif name == "ADDITEMS":
-            items = self._pop_mark()
-            _of(set, stack[-1]).update(_members(items))
+        elif name in _FRESH:
+            stack.append(_FRESH[name]())
         elif name == "POP":
             self._pop(1)
+        elif name in _TUPLES:
+            stack.append(tuple(self._pop(_TUPLES[name])))
+        elif name == "MARK":
+            stack.append(_MARK)
+        elif name in _GATHERED:
+            stack.append(_GATHERED[name](self._pop_mark()))
+        elif name in _ADDED:
+            count, kind, add = _ADDED[name]
+            items = self._pop(count) if count else self._pop_mark()
+            add(_of(kind, stack[-1]), items)
         else:
             self._object(name, argument)
 
@@ -335,6 +328,19 @@ def _never(*_: Any) -> None:
     raise _RefusedError("making a bare object")
 
 
+_GATHERED: dict[str, Callable[[list[Any]], Any]] = {
+    "TUPLE": tuple,
+    "LIST": list,
+    "DICT": _pairs,
+    "FROZENSET": _members,
+}
+_ADDED: dict[str, tuple[int, type, Callable[[Any, list[Any]], None]]] = {
+    "APPEND": (1, list, lambda target, items: target.extend(items)),
+    "APPENDS": (0, list, lambda target, items: target.extend(items)),
+    "SETITEM": (2, dict, lambda target, items: target.update(_pairs(items))),
+    "SETITEMS": (0, dict, lambda target, items: target.update(_pairs(items))),
+    "ADDITEMS": (0, set, lambda target, items: target.update(_members(items))),
+}
 _MAKERS: dict[str, Callable[..., Any]] = {
     "numpy.dtype": _dtype,
     "numpy.ndarray": _never,
@@ -348,6 +354,11 @@ _MAKERS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _collected(_entries),
     **{f"{module}._reconstructor": _record for module in ("copyreg", "copy_reg")},
     **{f"{module}.object": _never for module in ("builtins", "__builtin__")},
-    **{f"{module}.{kind}": _collected(_members) for module in ("builtins", "__builtin__") for kind in ("set", "frozenset")},
+    **{
+        f"{module}.{kind}": _collected(_members)
+        for module in ("builtins", "__builtin__")
+        for kind in ("set", "frozenset")
+    },
+    **{f"{module}.bytes": lambda: b"" for module in ("builtins", "__builtin__")},
     "_codecs.encode": _latin,
 }

@@ -117,11 +117,12 @@ def _read(file: Any, window: Any, path: Path) -> np.ndarray:
 
 @data("folder")
 class FolderImages(Data):
-    """A folder of GeoTIFF files, cut into patches, to pre-train on; patches with missing pixels are dropped and counted.
+    """A folder of GeoTIFF files, cut into patches to pre-train on; those with missing pixels are dropped and counted.
 
-    path: the folder, under the root of data or absolute. unit: what the pixels are in, which GeoTIFF does not say. bands: names of the
-    files' bands in order (or a band set's name), where their descriptions do not say. patch, stride: pixels. missing: the share of pixels without
-    a value that a patch may have (those pixels become 0). nodata: the value of a missing pixel, where the files do not say.
+    path: the folder, under the root of data or absolute. unit: what the pixels are in, which GeoTIFF does not say.
+    bands: names of the files' bands in order (or a band set's name), where their descriptions do not say. patch,
+    stride: pixels. missing: the share of pixels without a value that a patch may have (those pixels become 0). nodata:
+    the value of a missing pixel, where the files do not say.
     """
 
     version = 1
@@ -144,12 +145,18 @@ class FolderImages(Data):
         self.bands, self.nodata, self.missing = tuple(bands or ()), nodata, missing
         self.patch, self.stride = patch, stride or patch
 
+    def inputs(self, places: Places) -> tuple[Path, ...]:
+        """The folder."""
+        return (places.find(self.path, f"folder {self.path!r}"),)
+
     def pack(self, places: Places) -> Pack:
         """The patches of all files, in the order of their paths."""
         folder = places.find(self.path, f"folder {self.path!r}")
         paths = sorted(path for path in folder.glob(self.pattern) if path.is_file())
         if not paths:
-            raise MissingInput(f"{folder}: no file matches {self.pattern!r}", "say pattern = …, or point --data elsewhere")
+            raise MissingInput(
+                f"{folder}: no file matches {self.pattern!r}", "say pattern = …, or point --data elsewhere"
+            )
         options = {key: value for key, value in vars(self).items() if key not in ("path", "unreadable")}
         key = input_key(folder.name, paths, {**options, "unreadable": self.unreadable}, READER)
         return pack_once(places, key, lambda target: self._build(target, folder, paths))
@@ -167,7 +174,9 @@ class FolderImages(Data):
                 stacklevel=2,
             )
         if not count:
-            raise UserError(f"{folder}: no whole patch of {self.patch} pixels is left of {cut}; say patch or missing = …")
+            raise UserError(
+                f"{folder}: no whole patch of {self.patch} pixels is left of {cut}; say patch or missing = …"
+            )
         return write_pack(
             target,
             name=folder.name,

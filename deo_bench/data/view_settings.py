@@ -66,6 +66,8 @@ class Views(BaseModel):
     blur: PerView = (0.0,)
     blur_sigma: tuple[Positive, Positive] = (0.1, 2.0)
     solarise: PerView = (0.0,)
+    mask: Fraction = 0.5
+    mask_ratio: tuple[Fraction, Fraction] = (0.1, 0.5)
 
     @model_validator(mode="after")
     def _check(self) -> Views:

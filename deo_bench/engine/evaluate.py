@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from deo_bench.data import Pack, Places
-from deo_bench.engine.build import images_of
-from deo_bench.engine.embed import Evaluated, embed, resized
+from deo_bench.engine.embed import Evaluated, embed
 from deo_bench.engine.request import Request
 from deo_bench.errors import UserError
-from deo_bench.features import Images
 from deo_bench.probes import Fit, Prediction, Select
-from deo_bench.probes.intervals import percentile_interval
-from deo_bench.probes.metrics import score_of
-from deo_bench.probes.supervised import LabelledImages
+from deo_bench.probes.images import ImageSource, LabelledImages
+from deo_bench.probes.intervals import interval, resamples
+from deo_bench.probes.metrics import METRICS, measure
 from deo_bench.registry import Registry
 from deo_bench.score import Score
 from deo_bench.students import Student
@@ -83,14 +80,13 @@ class Evaluator:
     def _on_images(self, request: Request, pack: Pack, rows: dict[str, np.ndarray], student: Student) -> Prediction:
         assert pack.labels is not None
 
-        def images(role: str) -> Callable[[np.ndarray], Images]:
-            return lambda places: resized(images_of(pack, rows[role][places], self.device), request.protocol)
+        def images(role: str) -> ImageSource:
+            return ImageSource(pack.images, pack.bands, pack.unit, rows[role], pack.mean, pack.std)
 
         fit = LabelledImages(images("fit"), pack.labels[rows["fit"]])
         select = LabelledImages(images("select"), pack.labels[rows["select"]])
-        probe = self._probe(request)
-        given = (student.to(self.device), fit, select, images("report"), len(rows["report"]), len(pack.classes))
-        prediction: Prediction = probe.predict_images(*given, sees=request.bands, seed=0)
+        given = (student, fit, select, images("report"), len(pack.classes))
+        prediction: Prediction = self._probe(request).predict_images(*given, sees=request.bands, seed=0)
         return prediction
 
     def _probe(self, request: Request) -> Any:
@@ -112,18 +108,12 @@ def _rows(pack: Pack, partition: str, task: str) -> dict[str, np.ndarray]:
 
 
 def _scored(request: Request, pack: Pack, prediction: Prediction, arrays: dict[str, Any]) -> Score:
-    metric = request.protocol.metrics[pack.label_kind]
-    value = score_of(metric, arrays["truth"], arrays["scores"], arrays.get("predicted"))
+    metric = request.protocol.metric(pack.label_kind)
+    truth, scores, labels = arrays["truth"], arrays["scores"], arrays.get("predicted")
     groups = arrays.get("groups")
-    low, high = percentile_interval(
-        metric,
-        arrays["truth"],
-        arrays["scores"],
-        arrays.get("predicted"),
-        groups,
-        request.protocol.bootstrap,
-        (request.task_content, request.protocol.id),
-    )
+    value = float(measure(metric, truth, scores, labels)[0])
+    drawn = resamples(len(truth), request.protocol.bootstrap, request.task_content, request.partition, groups=groups)
+    low, high = interval(metric, truth, scores, labels, drawn)
     chosen = dict(prediction.chosen)
     return Score(
         subject=request.subject,
@@ -131,7 +121,8 @@ def _scored(request: Request, pack: Pack, prediction: Prediction, arrays: dict[s
         probe=request.probe,
         protocol=request.protocol.id,
         metric=metric,
-        value=float(value),
+        direction=METRICS[metric].direction,  # type: ignore[arg-type]
+        value=value,
         low=low,
         high=high,
         n=len(arrays["truth"]),

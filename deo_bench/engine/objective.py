@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from deo_bench.balance import Backward, Balance
 from deo_bench.draws import global_seed, seed_of
-from deo_bench.engine.passes import ViewFeatures, Views, needs_of, student_passes
+from deo_bench.engine.passes import ViewFeatures, Views, draw_mask, needs_of, student_passes
 from deo_bench.engine.terms import StudentSide, TermAtWork
 from deo_bench.errors import UserError
 from deo_bench.features import POOLED
@@ -35,6 +35,8 @@ class Objective(nn.Module):
         self.terms = nn.ModuleDict()
         self.transforms = nn.ModuleDict()
         self._registry = registry
+        needing = [term for term in recipe.objective.values() if registry.get("loss", term.loss).facts.get("needs_mask")]
+        self._masked = sorted({term.sees for term in needing})
         for name, term in recipe.objective.items():
             self._check_places(name, term, student, teachers)
             loss = self._seeded(f"loss {name}", "loss", term.loss, options=term.options)
@@ -63,12 +65,14 @@ class Objective(nn.Module):
         views: `global` and, where a term looks at them, `local`; teachers: features by (role, term); followers: the
         teachers that keep heads of their own.
         """
-        sides = self._look(student, views, batch.step)
+        mask = self._mask(student, views["global"], batch.step)
+        sides = self._look(student, views, mask, batch.step)
+        shown = None if mask is None else mask.view(views["global"].count, -1, *mask.shape[1:])
         heads = {role: self._copied_heads(role, teacher) for role, teacher in followers.items()}
         losses = {}
         for name, work in self.terms.items():
             drawing = torch.Generator().manual_seed(seed_of(self.seed, f"loss {name}", batch.step))
-            own = Batch(batch.index, (), batch.groups, batch.mask, batch.step, batch.progress, drawing)
+            own = Batch(batch.index, (), batch.groups, shown, batch.step, batch.progress, drawing)
             losses[name] = work(sides, teachers, heads, own)
         return losses
 
@@ -113,17 +117,28 @@ class Objective(nn.Module):
                 copies[name, place] = teacher.heads[key] if key in teacher.heads else nn.Identity()
         return copies
 
-    def _look(self, student: Student, views: Mapping[str, Views], step: int) -> dict[str, StudentSide]:
+    def _mask(self, student: Student, views: Views, step: int) -> Tensor | None:
+        if not self._masked:
+            return None
+        return draw_mask(self.recipe.views, views, student.stem.patch, self.seed, step)
+
+    def _look(
+        self, student: Student, views: Mapping[str, Views], mask: Tensor | None, step: int
+    ) -> dict[str, StudentSide]:
         """Every pass of the student that the terms need; what a pass draws depends on (seed, pass, step) alone."""
+
+        def looked(which: str, bands: Sequence[str], mask: Tensor | None = None) -> dict[str, ViewFeatures]:
+            if not bands:
+                return {}
+            with global_seed(self.seed, "student", which, "masked" if mask is not None else "seen", step):
+                group = views[which]
+                return student_passes(student, group, bands, self.needs.levels, mask)
+
         bands = sorted(self.needs.local)
-        with global_seed(self.seed, "student", "global", step):
-            near = student_passes(student, views["global"], bands, self.needs.levels)
-        wide = [sees for sees in bands if self.needs.local[sees]] if "local" in views else []
-        far: Mapping[str, ViewFeatures] = {}
-        if wide:
-            with global_seed(self.seed, "student", "local", step):
-                far = student_passes(student, views["local"], wide, self.needs.levels)
-        return {sees: StudentSide(near[sees], far.get(sees)) for sees in bands}
+        near = looked("global", bands)
+        far = looked("local", [sees for sees in bands if self.needs.local[sees]] if "local" in views else [])
+        masked = looked("global", self._masked, mask)
+        return {sees: StudentSide(near[sees], far.get(sees), masked.get(sees)) for sees in bands}
 
     def _wire(
         self,

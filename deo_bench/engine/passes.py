@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from deo_bench.data.view_settings import Views as ViewSettings
+from deo_bench.draws import torch_generator
 from deo_bench.features import POOLED, Features, Images
 from deo_bench.recipe import Term
 from deo_bench.students import Student
@@ -45,7 +47,6 @@ class Needs:
 
     local: dict[str, bool] = field(default_factory=dict)
     levels: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    masked: set[str] = field(default_factory=set)
 
     def add(self, sees: str, is_local: bool, places: Sequence[str]) -> None:
         """One more look at the student."""
@@ -80,3 +81,16 @@ def student_passes(
         size = len(views.images.pixels)
         parts = [together.slice(index * size, (index + 1) * size) for index in range(len(bands))]
     return {sees: ViewFeatures(part, views.count) for sees, part in zip(bands, parts, strict=True)}
+
+
+def draw_mask(settings: ViewSettings, views: Views, patch: int, seed: int, step: int) -> Tensor:
+    """Cells that the student is not shown [count * B, h, w], drawn on the CPU from (seed, "mask", step)."""
+    total = len(views.images.pixels)
+    height, width = (side // patch for side in views.images.pixels.shape[-2:])
+    draws = torch_generator(seed, "mask", step)
+    chosen = torch.rand(total, generator=draws) < settings.mask
+    low, high = settings.mask_ratio
+    share = (low + (high - low) * torch.rand(total, generator=draws)) * chosen
+    order = torch.rand(total, height * width, generator=draws).argsort(1).argsort(1)
+    mask = order < (share * height * width).round()[:, None]
+    return mask.view(total, height, width).to(views.images.pixels.device)

@@ -94,7 +94,8 @@ class TermAtWork(nn.Module):
         self, role: str, place: str, side: StudentSide, target: Tensor | None, batch: Batch
     ) -> Tensor:
         """The loss of one place toward one target; crops of different sizes are stacked only without a grid."""
-        shown = side.masked if batch.mask is not None and side.masked is not None else side.globals
+        is_masked = bool(self.loss.facts.get("needs_mask")) and side.masked is not None
+        shown = side.masked if is_masked and side.masked is not None else side.globals
         groups = [self._through(self.heads[role, place], shown.get(place))]
         if self.term.crops == "all" and side.locals is not None:
             groups.append(self._through(self.heads[role, place], side.locals.get(place)))

@@ -22,6 +22,9 @@ from deo_bench.experiments.plan import Plan, PlannedRun, kept
 from deo_bench.store import Lease, LeaseLost
 
 
+Claim = tuple[PlannedRun, Lease]
+
+
 @dataclass
 class Member:
     """A run of the cohort while it is trained."""
@@ -55,15 +58,15 @@ class CohortJob:
     checkpoint_seconds: float
     members: dict[str, Member] = field(default_factory=dict)
 
-    def events(self, claimed: dict[PlannedRun, Lease]) -> Iterator[Event]:
+    def events(self, claimed: list[Claim]) -> Iterator[Event]:
         """From building to the last file; a run that cannot be built or goes wrong is recorded, and the rest goes on."""
         began = time.perf_counter()
-        first = next(iter(claimed))
+        first = claimed[0][0]
         pack = self._pack(first)
         statistics = Statistics.of(pack)
         source = Source(pack, first.recipe.views, first.recipe.train.batch, first.seed, self.device)
         frozen = FrozenTeachers(self._frozen)
-        for run, lease in claimed.items():
+        for run, lease in claimed:
             try:
                 yield from self._enter(run, lease, statistics, source, frozen)
             except UserError as error:

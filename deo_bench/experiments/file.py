@@ -102,7 +102,7 @@ def read_experiment(name: str, overrides: Sequence[str] = (), seeds: Sequence[in
         grid={key: raw[key] for key in ("grid", "zip", "cells", "exclude") if key in raw},
         registry=registry,
         tasks=tuple(named_task(item, registry, f"{path}: tasks") for item in settings.tasks),
-        protocols=tuple(resolve_protocol(_protocol_entry(item)) for item in settings.protocols),
+        protocols=tuple(_protocol(item, registry, str(path)) for item in settings.protocols),
         baselines=tuple(_baseline(item, registry, f"{path}: baselines") for item in settings.baselines),
     )
 
@@ -148,8 +148,9 @@ def _located(value: Any, path: Path) -> Located:
     return value if isinstance(value, Located) else Located(value, path.parent.resolve())
 
 
-def _protocol_entry(item: Any) -> Any:
-    return plain(item) if isinstance(item, Mapping) else str(item)
+def _protocol(item: Any, registry: Registry, source: str) -> ProtocolRecord:
+    entry = plain(item) if isinstance(item, Mapping) else str(item)
+    return resolve_protocol(entry, registry, f"{source}: protocols")
 
 
 def _baseline(entry: Any, registry: Registry, where: str) -> PartTable:

@@ -110,7 +110,12 @@ def _short_names(paths: set[str]) -> dict[str, str]:
 
 
 def _label(choice: tuple[Setting, ...], names: Mapping[str, str]) -> str:
-    return ", ".join(f"{names[path]}={_shown(value)}" for path, value in choice)
+    """What varies, in words; settings that go together (one key, one value, as a zip pairs them) are said once."""
+    told = [(path.rpartition(".")[2], _shown(value), names[path]) for path, value in choice]
+    twins = {(key, value) for key, value, _ in told if sum((key, value) == other[:2] for other in told) > 1}
+    twins = {(key, value) for key, value in twins if key not in ("use", "loss")}
+    parts = [f"{key}={value}" if (key, value) in twins else f"{name}={value}" for key, value, name in told]
+    return ", ".join(dict.fromkeys(parts))
 
 
 def _shown(value: Any) -> str:

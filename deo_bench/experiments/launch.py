@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from deo_bench.experiments.cohorts import CohortJob
+from deo_bench.experiments.cohorts import Claim, CohortJob
 from deo_bench.experiments.events import Event, Note, Outcome, Scored, ScoreFailed, ScoringStarted
 from deo_bench.experiments.plan import Plan, PlannedRun, kept
 from deo_bench.experiments.scoring import ScoringJob
@@ -48,8 +48,8 @@ class Launch:
             try:
                 yield from job.events(claimed)
             finally:
-                tried |= {run.name for run in claimed}
-                for lease in claimed.values():
+                tried |= {run.name for run, _ in claimed}
+                for _, lease in claimed:
                     lease.release()
         yield from self._scores()
 
@@ -60,9 +60,9 @@ class Launch:
         deepest = max((cohort[0].depth for cohort in cohorts), default=0)
         return [cohort for cohort in cohorts if cohort[0].depth == deepest]
 
-    def _claim(self, cohort: list[PlannedRun]) -> dict[PlannedRun, Lease]:
+    def _claim(self, cohort: list[PlannedRun]) -> list[Claim]:
         """The runs of a cohort that this process may make."""
-        claimed: dict[PlannedRun, Lease] = {}
+        claimed: list[Claim] = []
         for run in cohort:
             stored = self.plan.store.run(run.name)
             lease = self._leases.setdefault(run.name, Lease(stored.path / "lease"))
@@ -71,7 +71,7 @@ class Launch:
             if stored.is_done(kept(run.recipe, self.plan.experiment.settings.score_at)):
                 lease.release()
                 continue
-            claimed[run] = lease
+            claimed.append((run, lease))
         return claimed
 
     def _scores(self) -> Iterator[Event]:

@@ -112,7 +112,7 @@ _COLUMNS: tuple[Column, ...] = (
     ("name", _code),
     ("what it is", lambda declared: declared.summary),
     ("takes", _list("takes")),
-    ("parameters", _list("parameters")),
+    ("M parameters", _list("parameters")),
     ("GMACs", _list("gmacs")),
     ("options", _options),
     ("paper", _paper),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -15,7 +15,7 @@ from deo_bench.reports.resample import Resampler
 from deo_bench.reports.statistics import Measured
 
 REFERENCE_PROBES = ("majority", "supervised")
-"""Probes whose one score a task stands under every probe; `majority` sees no image, so it stands under any bands too."""
+"""Probes whose one score a task stands under every probe; `majority` sees no image, so under any bands too."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Scores:
         wanted = frame[frame["subject"].isin(subjects) & (frame["partition"] == "default")]
         if scope.digests is not None:
             wanted = wanted[wanted["digest"].isin(scope.digests)]
-        self._rows: dict[tuple[str, str, str, str], list[Any]] = {}
+        self._rows: dict[tuple[Any, ...], list[Any]] = {}
         for row in wanted.itertuples(index=False):
             self._rows.setdefault((row.subject, row.task, row.protocol, row.probe), []).append(row)
 
@@ -97,18 +97,17 @@ class Scores:
             return Found(reason="not planned")
         if not column.metric:
             return Found(reason=self._why(entry, "not evaluated"))
-        rows, reasons = [], {}
+        rows: list[Any] = []
+        reasons: dict[int | None, str] = {}
         for seed, subject in entry.subjects:
             row = self._row(entry, subject, column)
             if isinstance(row, str):
                 reasons[seed] = entry.reasons.get(subject, row)
             else:
                 rows.append(row)
-        last = max((self._step(row) for row in rows), default=0)
-        for row in [row for row in rows if self._step(row) < last]:
-            rows.remove(row)
-            reasons[self._seed(row)] = f"scored at step {self._step(row)} only, the others at {last}"
-        return self._measured(entry, column, rows, reasons)
+        last = max(map(_step, rows), default=0)
+        reasons |= {_seed(row): f"scored at step {_step(row)} only" for row in rows if _step(row) < last}
+        return self._measured(entry, column, [row for row in rows if _step(row) == last], reasons)
 
     def used(self) -> pd.DataFrame:
         """The scores that stand in the tables, with their row's label and kind in front."""
@@ -140,15 +139,17 @@ class Scores:
             for row in self._rows.get((subject, column.task, column.protocol, probe), ())
             if row.bands == column.bands or row.probe == "majority"
         ]
+        rows = [row for row in rows if row.bands == column.bands] or rows[:1]
         if not rows:
             return "not evaluated"
-        rows = [row for row in rows if _fits(row, column.weights)] or [row for row in rows if _never_trained(row)]
+        wanted = {column.weights, "file"}
+        rows = [row for row in rows if row.weights in wanted] or [row for row in rows if row.weights == "student"]
         if not rows:
-            return f"has no weights {column.weights!r}"
+            return f"no {column.weights} weights"
         rows = [row for row in rows if (row.task_content, row.band_labels) == (column.content, column.band_labels)]
         if not rows:
             return "scored on other data or band labels than the rest of its column"
-        rows = [row for row in rows if self._step(row) == max(map(self._step, rows))]
+        rows = [row for row in rows if _step(row) == max(map(_step, rows))]
         if len({row.digest for row in rows}) > 1:
             return "the store has several versions of this score"
         return rows[0]
@@ -158,15 +159,17 @@ class Scores:
         for row in rows:
             measured = self._measure(row, entry, column)
             if measured is None:
-                reasons[self._seed(row)] = "predictions missing or torn"
+                reasons[_seed(row)] = "predictions missing or torn"
                 continue
             scores.append(measured)
             edge = edge or bool(row.on_edge)
         if not scores:
             return Found(reason="; ".join(dict.fromkeys(reasons.values())))
-        notes = () if not reasons else (_partial(len(scores), len(entry.subjects), reasons),)
+        notes = [_partial(len(scores), len(entry.subjects), reasons)] if reasons else []
+        if any(row.weights == "student" != column.weights for row in rows):
+            notes.append(f"no {column.weights} weights: the student's")
         trivial = entry.kind == "baseline" or any(row.probe == "majority" for row in rows)
-        return Found(tuple(scores), "", notes, edge, trivial)
+        return Found(tuple(scores), "", tuple(notes), edge, trivial)
 
     def _measure(self, row: Any, entry: Entry, column: Column) -> Measured | None:
         if row.path not in self._read:
@@ -174,13 +177,13 @@ class Scores:
                 self._read[row.path] = self._resampler.measure(row)
             except StoreError as error:
                 self._read[row.path] = None
-                self.problems.append(f"{error}; not used")
+                self.problems.append(f"{_name(row)}: not used, {error}")
         read = self._read[row.path]
         if read is None:
             return None
         measured, truth, said = read
         if self._truth.setdefault((column.task, column.content), truth) != truth:
-            self.problems.append(f"{row.path}: its test images are not those of the other rows; not used")
+            self.problems.append(f"{_name(row)}: not used, its test images are not those of the other rows")
             self._read[row.path] = None
             return None
         self._used[row.path] = (entry.label, entry.kind)
@@ -192,23 +195,19 @@ class Scores:
         reasons = dict.fromkeys(entry.reasons.get(subject, otherwise) for _, subject in entry.subjects)
         return "; ".join(reasons)
 
-    @staticmethod
-    def _step(row: Any) -> int:
-        return -1 if pd.isna(row.step) else int(row.step)
 
-    @staticmethod
-    def _seed(row: Any) -> int | None:
-        return None if pd.isna(row.seed) else int(row.seed)
+def _name(row: Any) -> str:
+    """A score's file in the store."""
+    return f"{row.subject}/scores/{row.task}.{row.probe}.{row.digest}.json"
 
 
-def _fits(row: Any, weights: str) -> bool:
-    """Whether a score is of the weights wanted; what is no run has one kind only."""
-    return pd.isna(row.seed) or bool(row.weights == weights)
+def _step(row: Any) -> float:
+    """The step of a score's weights; what states none is of the last."""
+    return float("inf") if pd.isna(row.step) else int(row.step)
 
 
-def _never_trained(row: Any) -> bool:
-    """At step 0 the student's weights are those of every average over them."""
-    return row.weights == "student" and row.step == 0
+def _seed(row: Any) -> int | None:
+    return None if pd.isna(row.seed) else int(row.seed)
 
 
 def _partial(have: int, planned: int, reasons: dict[int | None, str]) -> str:

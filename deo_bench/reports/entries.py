@@ -13,10 +13,11 @@ Kind = Literal["cell", "baseline", "reference"]
 class Entry:
     """One row of a table.
 
-    kind: `cell` of the experiment; `baseline`, what is scored without being trained here; `reference`, which has one score a
-    task (probes `majority`, `supervised`) and stands under every probe. subjects: seed (none for what has none) and the
-    subject of its scores. marks: footnotes of the row. teachers: its colours in figures, up to two. reasons: subject -> why it has no
-    score (its run failed, its data are missing).
+    kind: `cell` of the experiment; `baseline`, what is scored without being trained here; `reference`, which has
+    one score a task (probes `majority`, `supervised`) and stands under every probe. subjects: seed (none for what
+    has none) and the subject of its scores. marks: footnotes of the row. teachers: their colours in figures, up to
+    two. reasons: subject -> why it has no score (its run failed, its data are missing). is_untrained: the student
+    as it was before any step.
     """
 
     label: str
@@ -25,14 +26,21 @@ class Entry:
     marks: Sequence[str] = ()
     teachers: Sequence[str] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
+    is_untrained: bool = False
+
+    @property
+    def title(self) -> str:
+        """The label, which says so where the row is the untrained student."""
+        return f"{self.label} (untrained)" if self.is_untrained and "untrained" not in self.label else self.label
 
 
 @dataclass(frozen=True)
 class Scope:
-    """The columns that are wanted: every task under every probe of every protocol, for each band set and kind of weights.
+    """The columns that are wanted: every task under every probe of a protocol, for each band set and kind of weights.
 
-    protocols: protocol's id -> names of its probes. digests: of the scores that the plan asks for; none takes whatever the store
-    has, and where it has two versions of one score, neither. experiment: the file, as captions name it.
+    protocols: protocol's id -> names of its probes. digests: of the scores that the plan asks for; none takes
+    whatever the store has, and where it has two versions of one score, neither. experiment: the file, as captions
+    name it.
     """
 
     tasks: Sequence[str]

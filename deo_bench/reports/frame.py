@@ -33,20 +33,20 @@ COLUMNS = (*_FIELDS, "run", "seed", "path")
 def read_scores(store: Path, problems: list[str] | None = None) -> pd.DataFrame:
     """A row a score of every run and backbone in a store.
 
-    Columns are a score's fields, then `run` (the 12 hex that all seeds of a recipe share), `seed` (none for what is not a
-    run) and `path` (the predictions beside the score). A file that is torn, foreign or unreadable is named in `problems`
-    and never used.
+    Columns are a score's fields, then `run` (the 12 hex that all seeds of a recipe share), `seed` (none for what is
+    not a run) and `path` (the predictions beside the score). A file that is torn, foreign or unreadable is named in
+    `problems` and never used.
     """
     found: list[str] = [] if problems is None else problems
     rows: list[tuple[Any, ...]] = []
     with _no_collection():
         for subject, folder in _subjects(store):
             run, seed = _run_of(subject)
-            for path in _score_files(folder):
+            for path in _score_files(folder, found, subject):
                 try:
                     rows.append((*_read_score(path, subject), run, seed, path[:-5] + ".npz"))
                 except (OSError, ValueError) as error:
-                    found.append(f"{path}: not used, {error}")
+                    found.append(f"{path.removeprefix(f'{store}/')}: not used, {_reason(error)}")
         table = pd.DataFrame(dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)) if rows else [], columns=COLUMNS)
     for name in ("seed", "step", "num_groups", "n"):
         table[name] = table[name].astype("Int64")
@@ -84,12 +84,20 @@ def _folders(parent: Path) -> list[str]:
         return []
 
 
-def _score_files(folder: str) -> list[str]:
+def _score_files(folder: str, problems: list[str], subject: str) -> list[str]:
     try:
         names = os.listdir(folder)  # noqa: PTH208 (a Path a file doubles the time)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        problems.append(f"{subject}/scores: not used, {_reason(error)}")
         return []
     return [f"{folder}/{name}" for name in sorted(names) if name.endswith(".json") and name[0] != "."]
+
+
+def _reason(error: Exception) -> str:
+    """What an exception says, without the path that an operating system's error repeats."""
+    return (error.strerror or "it cannot be read") if isinstance(error, OSError) else str(error)
 
 
 def _run_of(subject: str) -> tuple[str | None, int | None]:

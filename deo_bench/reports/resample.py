@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from deo_bench.draws import numpy_generator
-from deo_bench.errors import StoreError
+from deo_bench.errors import StoreError, UserError
+from deo_bench.probes.intervals import resamples
+from deo_bench.probes.metrics import measure
+from deo_bench.reports.influence import INFLUENCES
 from deo_bench.reports.statistics import Measured
 
 RESAMPLES = 1000
@@ -20,11 +24,11 @@ _ARRAYS = ("truth", "predicted", "scores", "groups")
 
 @dataclass(frozen=True)
 class Predictions:
-    """What was said of every test image: truth [N] or [N, K], predicted [N], scores [N, K], groups [N]."""
+    """What was said of every test image: truth [N] or [N, K], scores [N, K], predicted [N], groups [N]."""
 
     truth: np.ndarray
+    scores: np.ndarray
     predicted: np.ndarray | None
-    scores: np.ndarray | None
     groups: np.ndarray | None
 
 
@@ -34,71 +38,68 @@ def read_predictions(path: Path) -> Predictions:
         with np.load(path, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in _ARRAYS if name in arrays}
     except FileNotFoundError:
-        raise StoreError(f"{path}: the predictions are missing") from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise StoreError(f"{path}: the predictions are torn or foreign ({error})") from None
-    truth = found.get("truth")
-    lengths = {len(array) for array in found.values()}
-    if truth is None or len(lengths) != 1 or not {"predicted", "scores"} & found.keys():
-        raise StoreError(f"{path}: the predictions lack truth or answers, or their lengths differ")
-    return Predictions(truth, found.get("predicted"), found.get("scores"), found.get("groups"))
+        raise StoreError("its predictions are missing") from None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        raise StoreError("its predictions are torn or foreign") from None
+    if not {"truth", "scores"} <= found.keys() or len({array.shape[:1] for array in found.values()}) != 1:
+        raise StoreError("its predictions lack truth or scores, or their lengths differ")
+    if not len(found["truth"]):
+        raise StoreError("its predictions are empty")
+    return Predictions(found["truth"], found["scores"], found.get("predicted"), found.get("groups"))
 
 
 @dataclass
 class Resampler:
     """Draws resamples once a set of test images and scores predictions on them.
 
-    Whatever has the same task content, n and groups meets the same resamples, so that differences are paired image by image.
+    Whatever has the same task content, n and groups meets the same resamples, so that differences are paired image
+    by image.
     """
 
-    _weights: dict[str, np.ndarray] = field(default_factory=dict)
+    _drawn: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
     def measure(self, row: Any) -> tuple[Measured, str, str]:
-        """A score (a row of the frame) with its bootstrap, the digest of its test images, and that of its predictions."""
+        """A row of the frame with its bootstrap, the digest of its test images, and that of its predictions."""
         found = read_predictions(Path(row.path))
-        value = float(weighted_metric(row.metric, found, np.ones((1, len(found.truth)), np.float32))[0])
-        if abs(value - row.value) > 1e-4:
-            raise StoreError(f"{row.path}: the predictions give {value:.4f}, the score says {row.value:.4f}")
-        weights, units = self._draw(row.task_content, found)
-        replicates = weighted_metric(row.metric, found, weights)
-        seed = None if row.seed is None or np.isnan(row.seed) else int(row.seed)
-        low, high = (None if np.isnan(bound) else float(bound) for bound in (row.low, row.high))
-        measured = Measured(seed, float(row.value), replicates, units, low, high)
-        return measured, _digest(found.truth, found.groups), _digest(found.scores, found.predicted)
+        value, influence = _answer(row.metric, found)
+        if not abs(value - row.value) <= 1e-4:
+            raise StoreError(f"its predictions give {value:.4f}, the score says {row.value:.4f}")
+        places = _places(found)
+        drawn = self._draw(row.task_content, places)
+        if influence is None:
+            measured_anew = measure(row.metric, found.truth, found.scores, found.predicted, drawn[:, places])
+            # undefined where a resample has no positive label: such a one says nothing of the spread
+            replicates = np.where(np.isfinite(measured_anew), measured_anew, value)
+        else:
+            replicates = value + drawn @ np.bincount(places, weights=influence).astype(np.float32)
+        seed = None if pd.isna(row.seed) else int(row.seed)
+        low, high = (None if pd.isna(bound) else float(bound) for bound in (row.low, row.high))
+        measured = Measured(seed, float(row.value), replicates, drawn.shape[1], low, high)
+        return measured, _digest(found.truth.astype(np.int64), places), _digest(found.scores, found.predicted)
 
-    def _draw(self, content: str, found: Predictions) -> tuple[np.ndarray, int]:
-        """How often each image is drawn in each resample [R, N], groups drawn whole, and the number of units."""
-        count = len(found.truth)
-        places = np.arange(count) if found.groups is None else np.unique(found.groups, return_inverse=True)[1]
-        units = int(places.max()) + 1
-        key = _digest(np.frombuffer(content.encode(), np.uint8), places)
-        if key not in self._weights:
-            draws = numpy_generator("report", "bootstrap", content, count, units)
-            drawn = draws.multinomial(units, np.full(units, 1 / units), size=RESAMPLES)
-            self._weights[key] = drawn.astype(np.float32)[:, places]
-        return self._weights[key], units
-
-
-def weighted_metric(metric: str, found: Predictions, weights: np.ndarray) -> np.ndarray:
-    """A metric under weights [R, N] of the images: [R]."""
-    if metric == "accuracy" and found.predicted is not None:
-        return weights @ (found.predicted == found.truth).astype(np.float32) / weights.sum(1)
-    if metric == "micro_map" and found.scores is not None:
-        return _average_precision(found.truth, found.scores, weights)
-    raise StoreError(f"metric {metric!r} is unknown here, or its predictions are of another kind")
+    def _draw(self, content: str, places: np.ndarray) -> np.ndarray:
+        """How often each unit is drawn in each resample [R, units]; a group of images is one unit."""
+        key = (content, _digest(places))
+        if key not in self._drawn:
+            self._drawn[key] = resamples(int(places.max()) + 1, RESAMPLES, "report", content)
+        return self._drawn[key]
 
 
-def _average_precision(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    order = np.argsort(-scores, axis=None, kind="stable")
-    ends = np.flatnonzero(np.diff(scores.ravel()[order], append=np.nan))
-    images, positive = order // scores.shape[1], truth.ravel()[order].astype(np.float32)
-    values = []
-    for rows in np.array_split(weights, max(1, len(weights) * len(order) // 2**23)):
-        drawn = rows[:, images]
-        hits = np.cumsum(drawn * positive, axis=1)[:, ends]
-        share = hits / np.maximum(np.cumsum(drawn, axis=1)[:, ends], 1e-9)
-        values.append((np.diff(hits, prepend=0, axis=1) * share).sum(1) / hits[:, -1])
-    return np.concatenate(values)
+def _places(found: Predictions) -> np.ndarray:
+    """The unit of each image [N]: itself, or its group."""
+    if found.groups is None:
+        return np.arange(len(found.truth))
+    return np.unique(found.groups, return_inverse=True)[1]
+
+
+def _answer(metric: str, found: Predictions) -> tuple[float, np.ndarray | None]:
+    """A metric's value and the influence of each image, none where only resampling will tell."""
+    try:
+        if metric in INFLUENCES:
+            return INFLUENCES[metric](found.truth, found.scores, found.predicted)
+        return float(measure(metric, found.truth, found.scores, found.predicted)[0]), None
+    except (UserError, ValueError, IndexError) as error:
+        raise StoreError(f"its predictions do not fit metric {metric!r}: {error}") from None
 
 
 def _digest(*arrays: np.ndarray | None) -> str:

@@ -12,16 +12,17 @@ from scipy import stats
 LEVEL = 0.95
 
 Pairing = Literal["paired", "unpaired", "one run"]
-"""`paired`: over common seeds and test images; `unpaired`: no common seed, test images still in common; `one run`: the other
-side is a single run without a seed, so that only this side's seeds vary."""
+"""`paired`: over common seeds and test images; `unpaired`: no common seed, test images still in common; `one run`:
+the other side is a single run without a seed, so that only this side's seeds vary."""
 
 
 @dataclass(frozen=True)
 class Measured:
     """One score with its joint bootstrap.
 
-    seed: of the run, none for what has none; replicates: [R], the score on resamples of the test images, the r-th being the
-    same images for everything that is scored on them; units: independent images or groups; low, high: the score's own interval.
+    seed: of the run, none for what has none; replicates: [R], the score on resamples of the test images, the r-th
+    being the same images for everything that is scored on them; units: independent images or groups; low, high: the
+    score's own interval.
     """
 
     seed: int | None
@@ -82,7 +83,7 @@ def satterthwaite(parts: Sequence[Part]) -> float:
 
 
 def mean_over_seeds(scores: Sequence[Measured]) -> Estimate:
-    """The mean over seeds, with a t interval that carries seeds and test images; a single run's is its own bootstrap's."""
+    """The mean over seeds with a t interval of seeds and test images; a single run has its own bootstrap's."""
     value = float(np.mean([score.value for score in scores]))
     if len(scores) == 1:
         return _own_interval(scores[0])
@@ -93,8 +94,9 @@ def mean_over_seeds(scores: Sequence[Measured]) -> Estimate:
 def difference(ours: Sequence[Measured], others: Sequence[Measured]) -> Difference:
     """The mean of `ours` minus the mean of `others`, both scored on the same test images.
 
-    Common seeds are paired, run by run. Without any, both sides' seeds vary. Against one run without a seed (a baseline) only
-    our seeds do. A side with one run cannot say how its seeds vary: that part is then left out, and `seeds` tells.
+    Common seeds are paired, run by run. Without any, both sides' seeds vary. Against one run without a seed (a
+    baseline) only our seeds do. A side with one run cannot say how its seeds vary: that part is then left out, and
+    `seeds` tells.
     """
     theirs = {score.seed: score for score in others}
     common = [score for score in ours if score.seed is not None and score.seed in theirs]
@@ -154,8 +156,8 @@ def _image_part(replicates: np.ndarray, units: int) -> Part:
 def _between(replicates: np.ndarray) -> float:
     """What the test images do to all seeds alike: the mean covariance of two seeds' replicates [S, R], at least zero.
 
-    Not the variance of the mean over seeds: how each run fares on these images by itself is in the spread of the seeds already,
-    and would be counted twice. One run has no other, and its variance stands.
+    Not the variance of the mean over seeds: how each run fares on these images by itself is in the spread of the
+    seeds already, and would be counted twice. One run has no other, and its variance stands.
     """
     count = len(replicates)
     if count == 1:

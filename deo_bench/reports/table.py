@@ -56,16 +56,6 @@ class Table:
         """The rows of these kinds."""
         return [row for row in self.rows if row.kind in kinds]
 
-    @property
-    def footnotes(self) -> list[str]:
-        """Every footnote once, in the order of the rows; a note's number is its place here, from 1."""
-        notes: dict[str, None] = {}
-        for row in self.rows:
-            notes.update(dict.fromkeys(row.notes))
-            for cell in row.cells:
-                notes.update(dict.fromkeys([*cell.notes, *([cell.reason] if cell.reason else [])]))
-        return list(notes)
-
 
 @dataclass
 class Tables:
@@ -81,13 +71,13 @@ def build_tables(
 ) -> Tables:
     """One table a probe, protocol, band set and kind of weights; columns never mix any of them.
 
-    against: the label of the row that differences are to. sort: `plan`, or the task to sort by, best first.
+    against: the label of the row that differences are to, or `untrained`. sort: `plan`, or the task to sort by,
+    best first.
     """
     labels = [entry.label for entry in entries]
     if len(set(labels)) < len(labels):
         raise ValueError(f"two rows of a report have one label: {labels}")
-    if against is not None and against not in labels:
-        raise UserError(f"the report's baseline row {against!r} is not there{nearest(against, labels)}")
+    base = None if against is None else _baseline(entries, against)
     if sort != "plan" and sort not in scope.tasks:
         raise UserError(f"cannot sort by {sort!r}: it is no task of the report{nearest(sort, scope.tasks)}")
     scores = Scores(frame, entries, scope)
@@ -97,21 +87,35 @@ def build_tables(
             for weights in scope.weights:
                 for probe in probes:
                     columns = [scores.column(task, probe, protocol, bands, weights) for task in scope.tasks]
-                    rows = _rows(scores, entries, columns, against)
+                    rows = _rows(scores, entries, columns, base)
                     if sort != "plan":
                         rows = _sorted(rows, scope.tasks.index(sort), columns)
                     made.tables.append(
-                        Table(protocol, probe, bands, weights, tuple(columns), rows, against, scope.experiment)
+                        Table(
+                            protocol,
+                            probe,
+                            bands,
+                            weights,
+                            tuple(columns),
+                            rows,
+                            base.title if base else None,
+                            scope.experiment,
+                        )
                     )
     made.scores = scores.used()
     made.problems += scores.twins()
     return made
 
 
-def _rows(
-    scores: Scores, entries: Sequence[Entry], columns: Sequence[Column], against: str | None
-) -> tuple[Row, ...]:
-    base = next((entry for entry in entries if entry.label == against), None)
+def _baseline(entries: Sequence[Entry], name: str) -> Entry:
+    """The row of that label; `untrained` is also whichever row is the untrained student."""
+    for entry in entries:
+        if entry.label == name or (name == "untrained" and entry.is_untrained):
+            return entry
+    raise UserError(f"the report's baseline row {name!r} is not there{nearest(name, [e.label for e in entries])}")
+
+
+def _rows(scores: Scores, entries: Sequence[Entry], columns: Sequence[Column], base: Entry | None) -> tuple[Row, ...]:
     made: dict[str, list[Cell]] = {entry.label: [] for entry in entries}
     for column in columns:
         found = {entry.label: scores.find(entry, column) for entry in entries}
@@ -127,7 +131,7 @@ def _rows(
         for label, cell in cells.items():
             made[label].append(cell)
     return tuple(
-        Row(e.label, e.kind, len(e.subjects), tuple(made[e.label]), tuple(e.marks), tuple(e.teachers)) for e in entries
+        Row(e.title, e.kind, len(e.subjects), tuple(made[e.label]), tuple(e.marks), tuple(e.teachers)) for e in entries
     )
 
 
@@ -144,9 +148,7 @@ def _ranked(entries: Iterable[Entry], cells: dict[str, Cell], column: Column) ->
     return sorted(labels, key=lambda label: -column.sign * _value(cells[label]))
 
 
-def _mark_best(
-    entries: Sequence[Entry], found: dict[str, Found], cells: dict[str, Cell], column: Column
-) -> None:
+def _mark_best(entries: Sequence[Entry], found: dict[str, Found], cells: dict[str, Cell], column: Column) -> None:
     """The best is marked only where the interval of its lead over the next excludes zero."""
     ranked = _ranked(entries, cells, column)
     if len(ranked) < 2:
@@ -156,9 +158,7 @@ def _mark_best(
         cells[ranked[0]] = replace(cells[ranked[0]], is_best=True)
 
 
-def _mark_baselines(
-    entries: Sequence[Entry], found: dict[str, Found], cells: dict[str, Cell], column: Column
-) -> None:
+def _mark_baselines(entries: Sequence[Entry], found: dict[str, Found], cells: dict[str, Cell], column: Column) -> None:
     """Whatever was not trained here and stands above the best student is marked; a supervised reference may."""
     ranked = _ranked(entries, cells, column)
     if not ranked:

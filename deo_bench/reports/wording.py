@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from deo_bench.reports.cells import Column
 from deo_bench.reports.entries import Kind
 from deo_bench.reports.statistics import Difference, Estimate
@@ -17,7 +15,13 @@ BLOCKS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
 )
 """Heading and kinds of a table's blocks, in order."""
 
-_METRICS = {"accuracy": "accuracy", "micro_map": "micro-mAP", "macro_map": "macro-mAP"}
+_METRICS = {
+    "accuracy": "accuracy",
+    "micro_map": "micro-mAP",
+    "macro_map": "macro-mAP",
+    "micro_f1": "micro-F1",
+    "macro_f1": "macro-F1",
+}
 _WEIGHTS = {"student": "the student's weights", "ema": "weights of the student's moving average (ema)"}
 
 
@@ -69,13 +73,16 @@ def caption(table: Table) -> str:
     runs = [row.runs for row in table.block("cell")]
     few, many = min(runs, default=0), max(runs, default=0)
     seeds = f"{many} {'seed' if many == 1 else 'seeds'}" if few == many else f"{few} to {many} seeds"
+    over_seeds = (
+        f"Mean over {seeds} with the half width of a 95 % t interval over seeds and test images together; in "
+        "brackets: one run, 95 % bootstrap interval over test images only."
+    )
+    one_seed = "One run a row, 95 % bootstrap interval over test images only: how much seeds vary is not known."
     sentences = [
         f"Percent on test images; protocol {table.protocol}{_origin(table)}, probe {table.probe}, bands {table.bands}, "
         f"{_WEIGHTS.get(table.weights, table.weights)}.",
-        f"Mean over {seeds} with the half width of a 95 % t interval over seeds and test images together; in brackets: one run, "
-        "95 % bootstrap interval over test images only." if many > 1 else
-        "One run a row, 95 % bootstrap interval over test images: how seeds vary is not known.",
-        "Bold: best of the trained cells where the paired 95 % interval of its lead over the next excludes zero.",
+        over_seeds if many > 1 else one_seed,
+        "Bold: best of the experiment's cells, only where the 95 % interval of its lead over the next excludes zero.",
     ]
     labels = sorted({column.band_labels for column in table.columns} - {"", "published"})
     if labels:
@@ -87,34 +94,29 @@ def difference_caption(table: Table) -> str:
     """What is needed to read a table of differences."""
     less = " Where less is better, a minus is a gain." if any(c.direction == "min" for c in table.columns) else ""
     sentences = [
-        f"Points against {table.against!r} with 95 % t intervals over seeds and test images, paired by seed and by test image "
-        f"(rows that are one run: by test image).{less}",
+        f"Points against {table.against!r} with 95 % t intervals over seeds and test images, paired by seed and by "
+        f"test image (rows that are one run: by test image).{less}",
         f"{UNRESOLVED.capitalize()}: the interval includes zero. Protocol {table.protocol}{_origin(table)}, "
         f"probe {table.probe}, bands {table.bands}.",
     ]
     return " ".join([*sentences, *_source(table)])
 
 
-def pairing_notes(table: Table) -> list[str]:
-    """Rows whose difference is not paired by seed although they have seeds, or rests on one seed."""
-    notes = []
-    for row in table.block("cell"):
-        gains = [cell.difference for cell in row.cells if cell.difference]
-        if any(gain.pairing == "unpaired" for gain in gains):
-            notes.append(f"{row.label}: no seed in common with {table.against!r}, unpaired by seed")
-        elif any(gain.seeds == 1 for gain in gains):
-            notes.append(f"{row.label}: one seed in common, the interval is over test images only")
-    return notes
+def pairing_note(row: Row, against: str | None) -> tuple[str, ...]:
+    """Says of a row with seeds that its difference is not paired by seed, or rests on one."""
+    gains = [cell.difference for cell in row.cells if cell.difference]
+    if row.kind != "cell" or not gains:
+        return ()
+    if any(gain.pairing == "unpaired" for gain in gains):
+        return (f"no seed in common with {against!r}: unpaired by seed, paired by test image",)
+    if any(gain.seeds == 1 for gain in gains):
+        return ("one seed in common: the interval is over test images only",)
+    return ()
 
 
 def has_differences(table: Table) -> bool:
     """Whether there is any difference to show."""
     return any(cell.difference for row in table.rows for cell in row.cells)
-
-
-def is_empty(row: Row) -> bool:
-    """Whether a row has no number in this table."""
-    return not any(cell.estimate for cell in row.cells)
 
 
 def _origin(table: Table) -> str:
@@ -124,8 +126,3 @@ def _origin(table: Table) -> str:
 
 def _source(table: Table) -> list[str]:
     return [f"Experiment: {table.experiment}."] if table.experiment else []
-
-
-def is_number(value: float | None) -> bool:
-    """Whether there is a finite number."""
-    return value is not None and math.isfinite(value)

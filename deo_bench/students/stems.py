@@ -14,13 +14,11 @@ from deo_bench.students import Stem, stem
 class Dual(Stem):
     """A patch embedding for each band set; everything after it is shared (DEO).
 
-    One convolution a band set, kernel and stride `patch`. `norm` adds a LayerNorm of its own to each, as DEO's Swin has it
-    (there with the Swin's own `patch_norm` off).
+    One convolution a band set, kernel and stride `patch`. `norm` adds a LayerNorm of its own to each, as DEO's Swin
+    has it (there with the Swin's own `patch_norm` off).
     """
 
-    def __init__(
-        self, band_sets: Mapping[str, tuple[str, ...]], width: int, patch: int, *, norm: bool = False
-    ) -> None:
+    def __init__(self, band_sets: Mapping[str, tuple[str, ...]], width: int, patch: int, *, norm: bool = False) -> None:
         super().__init__(band_sets, width, patch)
         self.project = nn.ModuleDict(
             {name: nn.Conv2d(len(bands), width, patch, patch) for name, bands in self.band_sets.items()}
@@ -42,13 +40,12 @@ class Dual(Stem):
 class Single(Stem):
     """One patch embedding over the union of all bands; a band that a set lacks is zero.
 
-    The union keeps the order of first appearance. A missing band is a zero after normalisation, that is, at its mean; its
-    weights are left out of the product, which is the same and cheaper. No parameter belongs to one band set alone.
+    The union keeps the order of first appearance. A missing band is a zero after normalisation, that is, at its mean;
+    its weights are left out of the product, which is the same and cheaper. No parameter belongs to one band set
+    alone.
     """
 
-    def __init__(
-        self, band_sets: Mapping[str, tuple[str, ...]], width: int, patch: int, *, norm: bool = False
-    ) -> None:
+    def __init__(self, band_sets: Mapping[str, tuple[str, ...]], width: int, patch: int, *, norm: bool = False) -> None:
         super().__init__(band_sets, width, patch)
         self.bands = tuple(dict.fromkeys(band for bands in self.band_sets.values() for band in bands))
         self.places = {name: [self.bands.index(band) for band in bands] for name, bands in self.band_sets.items()}

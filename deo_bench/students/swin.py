@@ -19,10 +19,14 @@ from deo_bench.students._masks import replace_masked
 ENTRIES = {
     "swin_tiny": {
         "summary": "A Swin transformer, 96 wide at the first of four stages, 2-2-6-2 blocks.",
+        "parameters": 27.5,
+        "gmacs": 4.5,
         "options": {"width": 96, "depths": [2, 2, 6, 2], "heads": [3, 6, 12, 24]},
     },
     "swin_base": {
         "summary": "A Swin transformer, 128 wide at the first of four stages, 2-2-18-2 blocks.",
+        "parameters": 86.8,
+        "gmacs": 15.4,
         "options": {"width": 128, "depths": [2, 2, 18, 2], "heads": [4, 8, 16, 32]},
     },
 }
@@ -33,14 +37,14 @@ STAGES = range(1, 5)
 class Swin(Student):
     """A Swin transformer (Liu et al., 2021): windowed attention in four stages, patch 4, a stem for each band set.
 
-    Levels are stages from 1: early 2, mid 3, late 4 (DEO's taps are 3 and 4); `levels` overrides the three, and `stage_N` names
-    any. Maps are the stages' raw outputs; `normed` applies the final LayerNorm to the last stage, the only one it fits. Pooled:
-    `mean` of the last stage's cells after the final norm. Images of any multiple of 4 pixels: windows of `window` cells are made for
-    `size` pixels (a stage smaller than a window there has one window of its own size) and padded with zeros elsewhere, as
-    torchvision and timm do.
+    Levels are stages from 1: early 2, mid 3, late 4 (DEO's taps are 3 and 4); `levels` overrides the three, and
+    `stage_N` names any. Maps are the stages' raw outputs; `normed` applies the final LayerNorm to the last stage, the
+    only one it fits. Pooled: `mean` of the last stage's cells after the final norm. Images of any multiple of 4
+    pixels: windows of `window` cells are made for `size` pixels (a stage smaller than a window there has one window
+    of its own size) and padded with zeros elsewhere, as torchvision and timm do.
 
-    width: of the first stage, doubled by each; depths, heads: of the four stages; patch_norm: a LayerNorm after the stem, shared by
-    the band sets; drop_path: the last block's rate of stochastic depth, rising linearly from 0.
+    width: of the first stage, doubled by each; depths, heads: of the four stages; patch_norm: a LayerNorm after the
+    stem, shared by the band sets; drop_path: the last block's rate of stochastic depth, rising linearly from 0.
     """
 
     def __init__(
@@ -90,7 +94,7 @@ class Swin(Student):
         """Cells of 4 x 4 pixels [B, h, w, D], masked ones replaced; a mask may be on a coarser grid."""
         height, width = pixels.shape[-2:]
         if height % self.patch or width % self.patch:
-            raise UserError(f"student {self.name!r}: images of {height} x {width} are not multiples of patch {self.patch}")
+            raise UserError(f"student {self.name!r}: patch {self.patch} does not divide images of {height} x {width}")
         cells = self.patch_norm(self.stem(pixels, sees).permute(0, 2, 3, 1))
         return replace_masked(cells, mask, self.mask_token)
 

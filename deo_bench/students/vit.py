@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
-from timm.layers import resample_abs_pos_embed
+from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
@@ -21,18 +21,26 @@ from deo_bench.students._masks import replace_masked
 ENTRIES = {
     "vit_nano": {
         "summary": "A vision transformer for two CPU cores: 128 wide, 4 deep, patch 8, mean pooling.",
+        "parameters": 0.9,
+        "gmacs": 1.3,
         "options": {"patch": 8, "width": 128, "depth": 4, "heads": 4, "size": 64, "pooling": "mean"},
     },
     "vit_tiny": {
         "summary": "A vision transformer, 192 wide, 12 deep, patch 16.",
+        "parameters": 6.0,
+        "gmacs": 1.3,
         "options": {"width": 192, "heads": 3},
     },
     "vit_small": {
         "summary": "A vision transformer, 384 wide, 12 deep, patch 16.",
+        "parameters": 22.6,
+        "gmacs": 4.6,
         "options": {"width": 384, "heads": 6},
     },
     "vit_base": {
         "summary": "A vision transformer, 768 wide, 12 deep, patch 16.",
+        "parameters": 87.8,
+        "gmacs": 17.6,
         "options": {"width": 768, "heads": 12},
     },
 }
@@ -42,11 +50,11 @@ ENTRIES = {
 class Vit(Student):
     """A vision transformer (Dosovitskiy et al., 2021): pre-norm blocks, learned positions, a stem for each band set.
 
-    Levels are block numbers from 0: of 12 blocks early 2, mid 5, late 11 (DEO's taps are 5 and 11), of 4 blocks 0, 1, 3; `levels`
-    overrides the three, and `block_N` names any other. Maps are the blocks' raw outputs, or `normed` by the final LayerNorm.
-    Pooled: `mean` of the cells after the final norm, and, with `pooling = "cls"`, the class token `cls`, which is then the default.
-    Positions are learned for images of `size` pixels and resampled (bicubic) to any other grid, so an image of any size that is
-    a multiple of the patch will do.
+    Levels are block numbers from 0: of 12 blocks early 2, mid 5, late 11 (DEO's taps are 5 and 11), of 4 blocks 0, 1,
+    3; `levels` overrides the three, and `block_N` names any other. Maps are the blocks' raw outputs, or `normed` by
+    the final LayerNorm. Pooled: `mean` of the cells after the final norm, and, with `pooling = "cls"`, the class
+    token `cls`, which is then the default. Positions are learned for images of `size` pixels and resampled (bicubic)
+    to any other grid, so an image of any size that is a multiple of the patch will do.
 
     patch: pixels a cell; width, depth, heads, ratio: of the blocks (ratio: the MLP's width over the block's);
     drop_path: the last block's rate of stochastic depth, rising linearly from 0.
@@ -103,17 +111,15 @@ class Vit(Student):
         """Cells with their positions [B, h, w, D]; masked cells keep theirs."""
         height, width = pixels.shape[-2:]
         if height % self.patch or width % self.patch:
-            raise UserError(f"student {self.name!r}: images of {height} x {width} are not multiples of patch {self.patch}")
+            raise UserError(f"student {self.name!r}: patch {self.patch} does not divide images of {height} x {width}")
         cells = replace_masked(self.stem(pixels, sees).permute(0, 2, 3, 1), mask, self.mask_token)
         rows, columns = cells.shape[1:3]
-        positions = resample_abs_pos_embed(
-            self.positions, [rows, columns], [self.grid, self.grid], num_prefix_tokens=0
-        )
+        positions = resample_abs_pos_embed(self.positions, [rows, columns], [self.grid, self.grid], num_prefix_tokens=0)
         return cells + positions.view(1, rows, columns, -1).to(cells.dtype)
 
     def trunk(self, tokens: Tensor, levels: tuple[str, ...]) -> Features:
         """Features of cells [B, h, w, D]; the class token joins here and is in no map."""
-        batch, rows, columns, channels = tokens.shape
+        batch, rows, columns, _ = tokens.shape
         numbers = {level: self._block(level) for level in levels}
         values, prefix = tokens.flatten(1, 2), 0
         if self.class_token is not None:

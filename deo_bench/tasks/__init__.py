@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 
 from deo_bench.data import Pack, Places
 from deo_bench.registry import decorator
@@ -22,6 +23,10 @@ class Task(ABC):
     @abstractmethod
     def pack(self, places: Places) -> Pack:
         """The task's images and labels, packed if they are not yet; the pack has the splits fit, select and report."""
+
+    def inputs(self, places: Places) -> tuple[Path, ...]:
+        """Files and folders that the task is read from, found but not read; none for what is generated."""
+        return ()
 
     def fingerprint(self, places: Places) -> str:
         """What of the task is in a score's identity: the content of its pack."""

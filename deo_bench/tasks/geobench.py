@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from deo_bench.data import Pack, Places
-from deo_bench.data.geobench import pack_data_set
+from deo_bench.data.geobench import find_data_set, pack_data_set
 from deo_bench.tasks import Task, task
 
 CLASSIFICATION = {
     "m-eurosat": {
-        "summary": "Land cover, 10 classes, Sentinel-2 (13 bands), 64 px; its band names from B8A on are published wrongly.",
+        "summary": "Land cover, 10 classes, Sentinel-2 (13 bands), 64 px; published band names are wrong from B8A on.",
         "data_sets": ["eurosat"],
         "splits": [2000, 1000, 1000],
     },
@@ -30,7 +31,7 @@ CLASSIFICATION = {
         "splits": [11814, 999, 999],
     },
     "m-brick-kiln": {
-        "summary": "Brick kilns or none, Sentinel-2, 64 px; its band names are published wrongly and three are 8-bit.",
+        "summary": "Brick kilns or none, Sentinel-2, 64 px; published band names are wrong and three are 8-bit.",
         "data_sets": ["brick-kiln"],
         "splits": [15063, 999, 999],
     },
@@ -49,6 +50,10 @@ class _Folder(Task):
     unreadable: Literal["refuse", "skip"]
     unit: str | None
     folder: str
+
+    def inputs(self, places: Places) -> tuple[Path, ...]:
+        """The data set's folder."""
+        return (find_data_set(places, self.folder),)
 
     def pack(self, places: Places) -> Pack:
         """The data set, its default partition in the roles, the others as smaller fits."""
@@ -74,7 +79,7 @@ class GeoBenchTask(_Folder):
         unreadable: Literal["refuse", "skip"] = "refuse",
     ) -> None:
         self.name = self.folder = name
-        self.data_sets = tuple(str(of) for of in CLASSIFICATION[name]["data_sets"])  # type: ignore[attr-defined]
+        self.data_sets = tuple(str(of) for of in CLASSIFICATION[name]["data_sets"])
         self.band_labels, self.unreadable, self.unit = band_labels, unreadable, None
 
 
@@ -82,7 +87,8 @@ class GeoBenchTask(_Folder):
 class GeoBenchFolder(_Folder):
     """Any data set folder in GEO-Bench v1's format, named by its folder (`name`, or `benchmark/name`).
 
-    unit: what the pixels are in, which the format does not say: needed unless the data set is known, or its bands and type leave no doubt.
+    unit: what the pixels are in, which the format does not say: needed unless the data set is known, or its bands and
+    type leave no doubt.
     """
 
     version = 1

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from deo_bench.errors import UserError
 
 State = dict[str, Tensor]
-Convert = Callable[[State, nn.Module], Mapping[str, Tensor]]
+Convert = Callable[..., Mapping[str, Tensor]]
 NESTED = ("state_dict", "model", "model_state_dict", "teacher", "module")
 """Keys under which checkpoints keep the tensors, beside an optimiser or arguments."""
 
@@ -33,7 +33,7 @@ def read_state(path: Path) -> State:
         raise UserError(f"{path}: not a whole safetensors file ({_first_line(error)}); fetch it again") from None
     except pickle.UnpicklingError:
         raise UserError(
-            f"{path}: holds pickled objects or code and is not loaded; save its tensors alone (a state dict, or .safetensors)"
+            f"{path}: holds pickled objects or code, so it is not loaded; save its state dict alone, or .safetensors"
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise UserError(f"{path}: cannot be read as weights ({_first_line(error)}); fetch it again") from None
@@ -57,7 +57,7 @@ def load_checkpoint(module: nn.Module, path: Path, convert: Convert | None = Non
             raise UserError(f"{path}: {name} has shape {given}, this architecture wants {wanted}")
     missing, foreign = sorted(own.keys() - converted.keys()), sorted(converted.keys() - own.keys())
     if missing or foreign:
-        told = [f"lacks {_some(missing)}"] * bool(missing) + [f"has {_some(foreign)}"] * bool(foreign)
+        told = [f"{verb} {_some(names)}" for verb, names in (("lacks", missing), ("has", foreign)) if names]
         raise UserError(f"{path}: not weights of this architecture: it {' and '.join(told)}")
     module.load_state_dict(converted)
 

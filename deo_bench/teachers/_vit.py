@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import timm
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deo_bench.backbone import Normalisation
@@ -27,10 +27,11 @@ class TimmVit(Teacher):
     """A vision transformer of timm's, seen through its own `forward_intermediates`.
 
     entry: its card, with timm's name (`architecture`) and its usual `levels`, block numbers of early, mid, late;
-    load: whether to load its weights (the untrained control does not); convert: timm's conversion of checkpoint names.
-    The native input is RGB as shown on a screen (reflectance `white` and above is 1), normalised as ImageNet, or as the entry's
-    `mean` and `std` say. Images of any size: those that are no multiple of the patch are resized (bilinear) to the next, after
-    the shortest side was brought to `size` where that is given; strides are then in pixels of the resized image.
+    load: whether to load its weights (the untrained control does not); convert: timm's conversion of checkpoint
+    names. The native input is RGB as shown on a screen (reflectance `white` and above is 1), normalised as ImageNet,
+    or as the entry's `mean` and `std` say. Images of any size: those that are no multiple of the patch are resized
+    (bilinear) to the next, after the shortest side was brought to `size` where that is given; strides are then in
+    pixels of the resized image.
     """
 
     overrides: ClassVar[dict[str, Any]] = {}
@@ -50,9 +51,7 @@ class TimmVit(Teacher):
     ) -> None:
         super().__init__()
         self.name, self.size, self.normed = name, size, normed
-        self.model: Any = timm.create_model(
-            entry["architecture"], pretrained=False, num_classes=0, dynamic_img_size=True, **self.overrides
-        )
+        self.model = self._architecture(str(entry["architecture"]))
         self.patch = int(self.model.patch_embed.patch_size[0])
         self.band_sets = {"rgb": BAND_SETS["rgb"]}
         mean, std = entry.get("mean", IMAGENET_MEAN), entry.get("std", IMAGENET_STD)
@@ -63,6 +62,8 @@ class TimmVit(Teacher):
         self.levels = named_levels(levels, entry["levels"], self.blocks)
         if load:
             load_checkpoint(self.model, fetch(f"teacher {name}", entry, file), convert)
+        else:
+            _open_layer_scales(self.model)
         self.freeze()
 
     @torch.no_grad()
@@ -86,6 +87,9 @@ class TimmVit(Teacher):
         self._block(level)
         return self.patch
 
+    def _architecture(self, name: str) -> Any:
+        return timm.create_model(name, pretrained=False, num_classes=0, dynamic_img_size=True, **self.overrides)
+
     def _fitted(self, pixels: Tensor) -> Tensor:
         """Images of a size that the patch divides."""
         height, width = pixels.shape[-2:]
@@ -100,3 +104,11 @@ class TimmVit(Teacher):
         if number is None:
             raise self.no_level(level)
         return number
+
+
+def _open_layer_scales(model: nn.Module) -> None:
+    """Layer scales start at 1: at 1e-5, as pre-training starts, an untrained class token is the same for all images."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.rpartition(".")[2].startswith("gamma"):
+                parameter.fill_(1.0)

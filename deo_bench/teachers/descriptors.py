@@ -17,6 +17,10 @@ from deo_bench.teachers import Teacher, teacher
 MEAN, STD = (0.113626, 0.112077, 0.118438), (0.096523, 0.071213, 0.065028)
 """Reflectance of red, green and blue in fMoW-Sentinel (SatMAE's statistics)."""
 
+HARMONICS = 3
+GRADIENTS, SPECTRUM, CONTRAST = 0.5, 0.05, 0.05
+"""Weights of the blocks beside the harmonics' 1: their spreads over scenes are then of one size."""
+
 LONGEST, SHORTEST = 48.0, 2.0
 """Wavelengths of the spectrum's rings, in pixels."""
 
@@ -25,33 +29,42 @@ LONGEST, SHORTEST = 48.0, 2.0
 class Descriptors(Teacher):
     """Shape and layout of a scene without a network: gradients, spectrum and local contrast of its luminance.
 
-    `mean` is three blocks side by side. Gradients: a histogram of oriented gradients (Dalal and Triggs, 2005) at full, half and
-    quarter resolution, over the image and over 2 x 2 cells, `orientations` unsigned directions shared linearly between
-    neighbours, square root of its L1-normalised bins. Spectrum: the logarithm of the share of the power (Hann window, mean removed) in
-    `rings` of wavelength, equal steps of its logarithm from 48 to 2 pixels, by `orientations` of direction, shared linearly.
-    Contrast: mean and spread of the local standard deviation in windows of 3, 7 and 15 pixels, as logarithms.
+    `mean` is four blocks side by side. Gradients: a histogram of oriented gradients (Dalal and Triggs, 2005) over the
+    image at full, half and quarter resolution, `orientations` unsigned directions shared linearly between neighbours,
+    square root of its L1-normalised bins. Harmonics: how much of that histogram repeats one, two and three times in
+    half a turn (a field of strips does once, a grid twice, and it does not matter which way they lie), over the
+    image, and its mean and spread over 2 x 2 and 4 x 4 cells. Spectrum: the logarithm of the share of the power (Hann
+    window, mean removed) in `rings` of wavelength, equal steps of its logarithm from 48 to 2 pixels, by direction.
+    Contrast: mean and spread of the local standard deviation in windows of 3, 7 and 15 pixels, as logarithms. The
+    blocks are weighted so that none rules distances.
 
-    A change of brightness leaves the first two blocks as they are, and colour enters through luminance alone; turning, flipping or
-    zooming an image changes them. Levels: `late` and only that, a map of gradients in cells of `cell` pixels.
+    Brightness leaves the first three blocks as they are, colour enters through luminance alone; turning an image
+    changes gradients and spectrum, zooming changes all. Levels: `late` and only that, a map of gradients in cells of
+    `cell` pixels. Images of at least 16 pixels.
     """
 
-    def __init__(self, *, orientations: Count = 8, rings: Count = 6, cell: Count = 8) -> None:
+    def __init__(self, *, orientations: Count = 8, rings: Count = 4, cell: Count = 8) -> None:
         super().__init__()
         self.band_sets = {"rgb": BAND_SETS["rgb"]}
         self.normalisations = {"rgb": Normalisation("reflectance", MEAN, STD)}
         self.orientations, self.rings, self.cell = orientations, rings, cell
-        self.pooled_dims = {"mean": 3 * 5 * orientations + rings * orientations + 6}
+        self.pooled_dims = {"mean": (3 + rings) * orientations + 3 * 5 * HARMONICS + 6}
         self.levels = {"late": 0}
 
     @torch.no_grad()
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
-        """The three blocks in one vector; the map of gradients where it is wanted."""
+        """The four blocks in one vector; the map of gradients where it is wanted."""
         for level in levels:
             self.map_width(level)
-        light = pixels.mean(1, keepdim=True).float()
+        with torch.autocast(pixels.device.type, enabled=False):
+            return self._describe(pixels, levels)
+
+    def _describe(self, pixels: Tensor, levels: tuple[str, ...]) -> Features:
+        light = pixels.float().mean(1, keepdim=True)
         scales = [F.avg_pool2d(light, side) for side in (1, 2, 4)]
-        blocks = [_histogram(oriented(scale, self.orientations), cells) for scale in scales for cells in (1, 2)]
-        vector = torch.cat([*blocks, self._spectrum(light), _contrast(light)], 1)
+        gradients = [GRADIENTS * _histogram(scale, self.orientations) for scale in scales]
+        harmonics = [_harmonics(scale) for scale in scales]
+        vector = torch.cat([*gradients, *harmonics, SPECTRUM * self._spectrum(light), CONTRAST * _contrast(light)], 1)
         maps = {level: self._cells(light).to(pixels.dtype) for level in levels}
         return Features({"mean": vector.to(pixels.dtype)}, maps, self.default)
 
@@ -89,41 +102,67 @@ class Descriptors(Teacher):
         rings = (1 - (place.clamp(0, self.rings - 1)[..., None] - centres).abs()).clamp_min(0)
         rings = rings * (radius > 0)[..., None]
         angle = torch.atan2(down.expand(height, width), across.expand(height, width))
-        directions = shared(angle, self.orientations)
+        directions = shared(angle[None, None], self.orientations)[0].movedim(0, -1)
         return (rings[..., :, None] * directions[..., None, :]).flatten(2).flatten(0, 1)
+
+
+def slopes(light: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Central differences across and down, and their length, [B, 1, H, W] each, of images [B, 1, H, W]."""
+    padded = F.pad(light, (1, 1, 1, 1), mode="replicate")
+    across = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
+    down = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
+    return across, down, (across.square() + down.square()).sqrt()
 
 
 def oriented(light: Tensor, orientations: int) -> Tensor:
     """Strength of the gradient by its direction [B, orientations, H, W], of images [B, 1, H, W]."""
-    padded = F.pad(light, (1, 1, 1, 1), mode="replicate")
-    across = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
-    down = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
-    strength = (across.square() + down.square()).sqrt()
-    return (shared(torch.atan2(down, across), orientations) * strength[..., None]).squeeze(1).movedim(-1, 1)
+    across, down, strength = slopes(light)
+    return shared(torch.atan2(down, across), orientations) * strength
 
 
 def shared(angle: Tensor, orientations: int) -> Tensor:
-    """Unsigned angles [...] shared linearly between the two nearest directions [..., orientations]."""
+    """Unsigned angles [B, 1, H, W] shared linearly between the two nearest directions [B, orientations, H, W]."""
     if orientations == 1:
-        return torch.ones_like(angle)[..., None]
-    place = (angle / math.pi * orientations) % orientations
-    distance = (place[..., None] - torch.arange(orientations, device=angle.device)).abs()
+        return torch.ones_like(angle)
+    place = (angle * (orientations / math.pi)) % orientations
+    distance = (place - torch.arange(orientations, device=angle.device).view(-1, 1, 1)).abs_()
     distance = torch.minimum(distance, orientations - distance)
-    return (1 - distance).clamp_min(0)
+    return (1 - distance).clamp_min_(0)
 
 
-def _histogram(energy: Tensor, cells: int) -> Tensor:
-    """Square root of the L1-normalised histogram over cells x cells [B, orientations x cells x cells]."""
-    pooled = F.adaptive_avg_pool2d(energy, cells).flatten(1)
-    return (pooled / pooled.sum(1, keepdim=True).clamp_min(1e-6)).sqrt()
+def _histogram(light: Tensor, orientations: int) -> Tensor:
+    """Square root of each direction's share in the image's gradients [B, orientations]."""
+    energy = oriented(light, orientations).mean((2, 3))
+    return (energy / energy.sum(1, keepdim=True).clamp_min(1e-6)).sqrt()
+
+
+def _harmonics(light: Tensor) -> Tensor:
+    """Strength of each harmonic: over the image, its mean and spread over 4 and 16 cells [B, 5 x HARMONICS].
+
+    The k-th is `|sum s exp(2 i k angle)| / sum s` over the gradients, s their length.
+    """
+    across, down, strength = slopes(light)
+    turn = torch.complex(across, down).square() / strength.square().clamp_min(1e-12)
+    powers = torch.cat([strength * turn**k for k in range(1, HARMONICS + 1)], 1)
+    parts = torch.cat([powers.real, powers.imag, strength], 1)
+    values = []
+    for cells in (1, 2, 4):
+        real, imaginary, total = F.adaptive_avg_pool2d(parts, cells).flatten(2).split([HARMONICS, HARMONICS, 1], 1)
+        share = (real.square() + imaginary.square()).sqrt() / total.clamp_min(1e-6)
+        values += [share.mean(2)] if cells == 1 else [share.mean(2), share.std(2, correction=0)]
+    return torch.cat(values, 1)
 
 
 def _contrast(light: Tensor) -> Tensor:
     """Logarithms of mean and spread of the local standard deviation in three windows [B, 6]."""
     values = []
     for side in (3, 7, 15):
-        mean = F.avg_pool2d(light, side, 1, side // 2, count_include_pad=False)
-        square = F.avg_pool2d(light.square(), side, 1, side // 2, count_include_pad=False)
-        local = (square - mean.square()).clamp_min(0).sqrt().flatten(1)
+        local = (_smooth(light.square(), side) - _smooth(light, side).square()).clamp_min(0).sqrt().flatten(1)
         values += [local.mean(1), local.std(1, correction=0)]
     return (torch.stack(values, 1) + 1e-3).log()
+
+
+def _smooth(values: Tensor, side: int) -> Tensor:
+    """Means over side x side pixels, fewer at the border; a row and a column at a time, which costs far less."""
+    rows = F.avg_pool2d(values, (side, 1), 1, (side // 2, 0), count_include_pad=False)
+    return F.avg_pool2d(rows, (1, side), 1, (0, side // 2), count_include_pad=False)

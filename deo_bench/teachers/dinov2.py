@@ -13,6 +13,8 @@ from deo_bench.teachers._vit import TimmVit
 ENTRIES = {
     "dinov2_vitb14": {
         "summary": "DINOv2 ViT-B/14: self-supervised on 142 million photographs.",
+        "parameters": 86.6,
+        "gmacs": 23.2,
         "weights": "hub:timm/vit_base_patch14_dinov2.lvd142m",
         "architecture": "vit_base_patch14_dinov2.lvd142m",
         "levels": [5, 8, 11],
@@ -32,11 +34,12 @@ ENTRIES = {
 class DinoV2(TimmVit):
     """A frozen DINOv2 (Oquab et al., 2023), through timm, without registers: one prefix token.
 
-    Pooled: `cls` (default) and `mean`. Levels are block numbers from 0: of 12 blocks early 5, mid 8, late 11 (DEO's taps are 8 and 11);
-    `levels` overrides the three, `block_N` names any other. `normed` applies the final LayerNorm to every level, as DEO does.
+    Pooled: `cls` (default) and `mean`. Levels are block numbers from 0: of 12 blocks early 5, mid 8, late 11 (DEO's
+    taps are 8 and 11); `levels` overrides the three, `block_N` names any other. `normed` applies the final LayerNorm
+    to every level, as DEO does.
 
-    file: weights of the user's own (timm's file or Meta's) instead of the hub's; size: pixels that the shortest side is resized
-    to first; white: the reflectance shown as white.
+    file: weights of the user's own (timm's file or Meta's) instead of the hub's; size: pixels that the shortest side
+    is resized to first; white: the reflectance shown as white.
     """
 
     def __init__(

@@ -13,6 +13,8 @@ from deo_bench.teachers._vit import TimmVit
 ENTRIES = {
     "dinov3_vitb16": {
         "summary": "DINOv3 ViT-B/16: self-supervised on 1,689 million photographs.",
+        "parameters": 85.6,
+        "gmacs": 17.9,
         "weights": "hub:timm/vit_base_patch16_dinov3.lvd1689m",
         "architecture": "vit_base_patch16_dinov3.lvd1689m",
         "levels": [5, 8, 11],
@@ -31,13 +33,14 @@ ENTRIES = {
     trained_on=["LVD-1689M"],
 )
 class DinoV3(TimmVit):
-    """A frozen DINOv3 (Siméoni et al., 2025), through timm: a class token and four registers as prefix, rotary positions.
+    """A frozen DINOv3 (Siméoni et al., 2025), through timm: a class token and four registers before the cells.
 
-    Pooled: `cls` (default) and `mean`. Levels are block numbers from 0: of 12 blocks early 5, mid 8, late 11 (DEO's taps are 8 and 11);
-    `levels` overrides the three, `block_N` names any other. `normed` applies the final LayerNorm to every level, as DEO does.
+    Pooled: `cls` (default) and `mean`. Levels are block numbers from 0: of 12 blocks early 5, mid 8, late 11 (DEO's
+    taps are 8 and 11); `levels` overrides the three, `block_N` names any other. `normed` applies the final LayerNorm
+    to every level, as DEO does.
 
-    file: weights of the user's own (timm's file or Meta's) instead of the hub's; size: pixels that the shortest side is resized
-    to first; white: the reflectance shown as white.
+    file: weights of the user's own (timm's file or Meta's) instead of the hub's; size: pixels that the shortest side
+    is resized to first; white: the reflectance shown as white.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from timm.layers import DropPath
+from timm.layers.drop import DropPath
 from torch import Tensor, nn
 
 from deo_bench.backbone import Backbone
@@ -22,9 +22,9 @@ from deo_bench.teachers._delegate import Delegate
 class Ema(Delegate):
     """An exponential moving average of the student (mean teacher; DINO's momentum encoder).
 
-    After each step, by name: `m * teacher + (1 - m) * student` for parameters, floating buffers and its own copies of the heads;
-    buffers that are counts are copied. m goes from `start` to `end` along a cosine over the steps. It is always in evaluation
-    mode; `drop_path` keeps the student's stochastic depth active in it, as DEO's code has it.
+    After each step, by name: `m * teacher + (1 - m) * student` for parameters, floating buffers and its own copies of
+    the heads; buffers that are counts are copied. m goes from `start` to `end` along a cosine over the steps. It is
+    always in evaluation mode; `drop_path` keeps the student's stochastic depth active in it, as DEO's code has it.
     """
 
     follows = True

@@ -14,8 +14,8 @@ from deo_bench.teachers import Teacher, teacher
 class ImageStats(Teacher):
     """The mean and the standard deviation of each band over an image, [2 C]; a baseline without training.
 
-    The fact `needs = "bands"`: the engine hands in the name of a band set, its bands in order and their normalisation, before
-    the options. No maps.
+    The fact `needs = "bands"`: the engine hands in the name of a band set, its bands in order and their
+    normalisation, before the options. No maps.
     """
 
     def __init__(self, band_set: str, bands: tuple[str, ...], normalisation: Normalisation) -> None:

@@ -14,7 +14,7 @@ from deo_bench.errors import UserError
 from deo_bench.features import Features
 from deo_bench.teachers import Teacher, teacher
 
-CHUNK = 1 << 22
+CHUNK = 1 << 20
 """Numbers that are held at once."""
 
 
@@ -22,10 +22,10 @@ CHUNK = 1 << 22
 class PixelBag(Teacher):
     """A kernel mean embedding of an image's pixels: random Fourier features (Rahimi and Recht, 2007), averaged.
 
-    The feature of a pixel x is `sqrt(2) cos(w x + b)`, w from a Gaussian whose kernel is as wide as `widths` times the
-    square root of the number of bands; the features are shared out among the widths. It is the strongest model of the image's
-    spectra that knows no shape: permuting pixels changes nothing. Drawn from the seed alone. No maps. The engine hands in a band set
-    (`needs = "bands"`).
+    The feature of a pixel x is `sqrt(2) cos(w x + b)`, w from a Gaussian whose kernel is as wide as `widths` times
+    the square root of the number of bands; the features are shared out among the widths. It is the strongest model of
+    the image's spectra that knows no shape: permuting pixels changes nothing. Drawn from the seed alone. No maps. The
+    engine hands in a band set (`needs = "bands"`).
     """
 
     weight: Tensor

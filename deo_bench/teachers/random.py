@@ -18,17 +18,18 @@ DISPLAY = {"rgb": Normalisation("display", IMAGENET_MEAN, IMAGENET_STD)}
 
 @teacher("random", weights="none", gated=False)
 class Random(Delegate):
-    """An untrained backbone, frozen: the control that tells a teacher's knowledge from the regularisation of any target.
+    """An untrained backbone, frozen: the control that tells a teacher's knowledge from any fixed target.
 
-    Same architecture, bands, native normalisation and levels as the part it is like, its weights drawn from (seed, like).
+    Same architecture, bands, native normalisation and levels as the part it is like, its weights drawn from (seed,
+    like).
 
-    like: a teacher with weights of its own, or a student (which then sees RGB through one stem, normalised as ImageNet); settings:
-    options of that part (`{ size = 448 }`).
+    Layer scales start at 1 instead of pre-training's 1e-5, at which the class token would hardly depend on the image.
+
+    like: a teacher with weights of its own, or a student (which then sees RGB through one stem, normalised as
+    ImageNet); settings: options of that part (`{ size = 448 }`).
     """
 
-    def __init__(
-        self, *, like: str = "dinov3_vitb16", seed: int = 0, settings: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, *, like: str = "dinov3_vitb16", seed: int = 0, settings: dict[str, Any] | None = None) -> None:
         registry = Registry()
         teachers = {n for n, part in registry.all("teacher").items() if part.facts.get("weights", "none")[:4] == "hub:"}
         students = registry.all("student")

@@ -46,7 +46,9 @@ def test_one_seed_gives_one_head(name):
 def test_mlp_is_three_linear_layers_with_gelu_between():
     head, features = build("mlp", 6, 5, hidden=7), torch.randn(4, 6)
     one, two, three = (layer for layer in head.modules() if isinstance(layer, nn.Linear))
-    expected = F.gelu(F.gelu(features @ one.weight.T + one.bias) @ two.weight.T + two.bias) @ three.weight.T + three.bias
+    expected = (
+        F.gelu(F.gelu(features @ one.weight.T + one.bias) @ two.weight.T + two.bias) @ three.weight.T + three.bias
+    )
     torch.testing.assert_close(head(features), expected)
 
 

@@ -49,7 +49,14 @@ def test_of_fewer_orthonormal_rows():
 
 @pytest.mark.parametrize(
     ("eps", "batch", "value"),
-    [(0.05, 8, 3.3243), (0.05, 64, 2.6620), (0.05, 256, 2.4184), (0.5, 8, 2.1444), (0.5, 64, 1.3075), (0.5, 256, 0.8863)],
+    [
+        (0.05, 8, 3.3243),
+        (0.05, 64, 2.6620),
+        (0.05, 256, 2.4184),
+        (0.5, 8, 2.1444),
+        (0.5, 64, 1.3075),
+        (0.5, 256, 0.8863),
+    ],
 )
 def test_of_random_rows(eps, batch, value):
     assert coding_rate(unit_rows(batch), eps).item() == pytest.approx(value, rel=0.005)

@@ -47,6 +47,8 @@ class Learned(Balance):
         run_backward: Backward,
     ) -> Tensor:
         a = dict(zip(self.terms, self.log_variance, strict=True))
-        total = torch.stack([weights[name] * (value * (-a[name]).exp() + a[name]) for name, value in losses.items()]).sum()
+        total = torch.stack(
+            [weights[name] * (value * (-a[name]).exp() + a[name]) for name, value in losses.items()]
+        ).sum()
         run_backward(total)
         return total.detach()

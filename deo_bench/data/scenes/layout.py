@@ -10,22 +10,26 @@ import numpy as np
 Layout = Callable[[np.random.Generator, np.ndarray, np.ndarray], np.ndarray]
 
 
+_SPLINE_POWER = 151 / 315
+"""The integral of the squared cubic B-spline: the variance it leaves of unit normals, in each direction."""
+
+
 @functools.lru_cache(maxsize=64)
-def _spline(knots: int, pixels: int) -> tuple[np.ndarray, float]:
-    """Cubic B-spline weights [pixels, knots + 3], and the spread that they leave of unit normals."""
+def _spline(knots: int, pixels: int) -> np.ndarray:
+    """Cubic B-spline weights [pixels, knots + 3]."""
     at = (np.arange(pixels) + 0.5) / pixels * knots
     first = np.minimum(at.astype(np.int64), knots - 1)
     t = at - first
     basis = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1) / 6
     weights = np.zeros((pixels, knots + 3))
     weights[np.arange(pixels)[:, None], first[:, None] + np.arange(4)] = basis
-    return weights, float((weights**2).sum(axis=1).mean())
+    return weights
 
 
 def smooth(draw: np.random.Generator, knots: int, pixels: int) -> np.ndarray:
     """A smooth field [pixels, pixels] of about unit spread; the same draw is the same field at any resolution."""
-    weights, spread = _spline(knots, pixels)
-    return np.asarray(weights @ draw.standard_normal((knots + 3, knots + 3)) @ weights.T / spread)
+    weights = _spline(knots, pixels)
+    return np.asarray(weights @ draw.standard_normal((knots + 3, knots + 3)) @ weights.T / _SPLINE_POWER)
 
 
 @functools.lru_cache(maxsize=8)
@@ -109,7 +113,7 @@ LAYOUTS: dict[str, Layout] = {
 def parcels(draw: np.random.Generator, name: str, size: int, scale: int) -> tuple[np.ndarray, np.ndarray]:
     """Parcel numbers [size * scale, size * scale] from 0 without gaps, and each parcel's share of the scene [P].
 
-    Shares, and with them everything that is drawn a parcel, are taken at scale 1, so that a finer picture shows the same ground.
+    Shares, and with them everything that is drawn a parcel, are taken at scale 1: a finer picture shows the same ground.
     """
     before = draw.bit_generator.state
     coarse = LAYOUTS[name](draw, *places(size))

@@ -33,11 +33,11 @@ SPECTRA: dict[str, tuple[float, ...]] = {
 }
 """Reflectance in B02, B03, B04, B05, B06, B07, B08, B8A, B11, B12, to three decimals.
 
-USGS Spectral Library Version 7 (Kokaly et al. 2017, https://doi.org/10.3133/ds1035), its own convolution to Sentinel-2 (splib07b,
-`rsSentinel2`; public domain). Samples in order: Lawn_Grass GDS91; Hyacinth DWO-3-DEL-2; Grass_Golden_Dry GDS480; Cheatgrass
-ANPC1; BurnArea_Traverse WRF00-01; Asphalt GDS376; Fiberglass GDS335 white roofing; Cinder_Block GDS356; Grass
-CA01-TACA-1 meadow NPV; Brick GDS353; Sand DWO-3-DEL2ar1; Douglas-Fir YNP-DF-1; Aspen YNP-AS-1; Seawater_Coast_Chl
-SW1; Water+Montmor SWy-2 1.67 g/l; Concrete GDS375; GalvanizedSheetMetal GDS334.
+USGS Spectral Library Version 7 (Kokaly et al. 2017, https://doi.org/10.3133/ds1035), in its own convolution to
+Sentinel-2 (splib07b, `rsSentinel2`; public domain). Samples in order: Lawn_Grass GDS91; Hyacinth DWO-3-DEL-2;
+Grass_Golden_Dry GDS480; Cheatgrass ANPC1; BurnArea_Traverse WRF00-01; Asphalt GDS376; Fiberglass GDS335 white roofing;
+Cinder_Block GDS356; Grass CA01-TACA-1 meadow NPV; Brick GDS353; Sand DWO-3-DEL2ar1; Douglas-Fir YNP-DF-1; Aspen YNP-AS-1;
+Seawater_Coast_Chl SW1; Water+Montmor SWy-2 1.67 g/l; Concrete GDS375; GalvanizedSheetMetal GDS334.
 """
 
 PAIRS = (
@@ -53,7 +53,7 @@ MATERIALS = tuple(name for pair in PAIRS for name in pair[:2])
 """The ten cover classes; partners stand side by side."""
 
 LIKENESS = 0.9
-"""How far the visible bands of each go toward the pair's mean: laboratory samples are near-metamers, these are closer."""
+"""How far the visible bands of each go to the pair's mean: laboratory samples are near-metamers, these are nearer."""
 
 WATER_ABSORPTION = np.array([0, 0, 0, 0, 0, 0, 0.04, 0.05, 6.7, 16.5])
 """Absorption of liquid water per cm at each band's centre (Hale and Querry 1973); nothing in the visible."""

@@ -48,6 +48,8 @@ def build_teacher(registry: Registry, declared: Declaration, options: Mapping[st
     given: list[Any] = []
     if declared.facts.get("needs") in ("student", "run"):
         given = [build_student(registry, registry.get("student", "vit_nano"), {})]
+        if "run" in declared.options and "recipe" not in declared.facts:
+            options = {"run": "000000000000-s0", **options}
     elif declared.facts.get("needs") == "bands":
         given = ["s2_10", SETS["s2_10"], NORMALISATIONS["s2_10"]]
     elif str(declared.facts.get("weights", "")).startswith("hub:"):
@@ -115,6 +117,12 @@ def minds_normalisation(backbone: Backbone, declared: Declaration) -> None:
     expect(said.get("default").isfinite().all(), "its features are not finite")
 
 
+def is_as_large_as_declared(backbone: Backbone, declared: Declaration) -> None:
+    """It has as many parameters as its facts say, in millions (a student: with DEO's stem for ten bands and RGB)."""
+    said, found = declared.facts.get("parameters"), sum(value.numel() for value in backbone.parameters()) / 1e6
+    expect(said is None or abs(found - said) <= 0.05, f"{said} million are declared, it has {found:.2f}")
+
+
 def trains(student: Student, declared: Declaration) -> None:
     """Gradients reach the stem and the trunk, and are finite."""
     student.train().zero_grad(set_to_none=True)
@@ -161,7 +169,13 @@ def has_a_card(teacher: Teacher, declared: Declaration) -> None:
     expect(not missing, f"the card lacks {', '.join(missing)}")
 
 
-_BACKBONE = (declares_what_it_says, gives_the_maps_asked_for, sees_images_one_by_one, minds_normalisation)
+_BACKBONE = (
+    is_as_large_as_declared,
+    declares_what_it_says,
+    gives_the_maps_asked_for,
+    sees_images_one_by_one,
+    minds_normalisation,
+)
 STEM_RULES = (makes_tokens_on_a_grid, names_its_own_parameters)
 STUDENT_RULES = (*_BACKBONE, splits_into_stem_and_trunk, trains)
 TEACHER_RULES = (has_a_card, is_frozen, *_BACKBONE, stays_or_follows)

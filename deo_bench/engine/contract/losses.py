@@ -13,7 +13,7 @@ from deo_bench.engine.contract import expect
 from deo_bench.losses import Batch, Loss, PairLoss
 from deo_bench.registry import Registry
 
-VIEWS, IMAGES, WIDTH, GRID = 2, 6, 16, (3, 3)
+VIEWS, IMAGES, WIDTH, GRID = 2, 6, 8, (3, 3)
 _PAIRS = {"cross": [(0, 1), (1, 0)], "same": [(0, 0), (1, 1)], "all": [(0, 0), (0, 1), (1, 0), (1, 1)]}
 
 

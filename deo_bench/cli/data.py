@@ -1,0 +1,148 @@
+"""`deo-bench data`: what images are there, whether they are sound, and packing them now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deo_bench.cli.arguments import STORE, DataOption, PartsOption, StoreOption
+from deo_bench.declarations import REQUIRED, Declaration
+from deo_bench.errors import MissingInput, UserError, unknown
+from deo_bench.registry import Registry
+
+if TYPE_CHECKING:
+    from deo_bench.data import Pack, Places
+
+data = typer.Typer(
+    help="Say what data are there, check them, pack them now.", no_args_is_help=True, rich_markup_mode=None
+)
+
+NamesArgument = Annotated[list[str], typer.Argument(help="Tasks by name, or experiments (file or preset).")]
+Source = tuple[str, str, Any]
+"""What something is called, its kind (`task` or `data`), and the part."""
+
+
+@data.command("list")
+def list_(store: StoreOption = STORE, where: DataOption = None, parts: PartsOption = None) -> None:
+    """Say which tasks and pre-training images are there, which are missing, and how to get them."""
+    from deo_bench.data import Places
+
+    registry, places = Registry(parts or ()), Places.of(store, where)
+    typer.echo(
+        f"data: {places.root or 'no folder given (--data, DEO_BENCH_DATA, GEO_BENCH_DIR)'}; cache: {places.cache}"
+    )
+    for kind in ("task", "data"):
+        declared = registry.all(kind)
+        typer.echo("tasks" if kind == "task" else "images to pre-train on")
+        width = max(map(len, declared), default=0)
+        for name, part in declared.items():
+            typer.echo(f"  {name:<{width}}  {_state(registry, part, places)}")
+
+
+@data.command()
+def check(
+    names: NamesArgument, store: StoreOption = STORE, where: DataOption = None, parts: PartsOption = None
+) -> None:
+    """Read data, say what they are, and exit with 1 where a reported image was also trained or fitted on."""
+    from deo_bench.data import Places
+
+    places = Places.of(store, where)
+    packs: dict[str, list[tuple[str, Pack]]] = {"task": [], "data": []}
+    for label, kind, source in _sources(names, parts):
+        packs[kind].append((label, source.pack(places)))
+        typer.echo(f"{label}\n{_described(packs[kind][-1][1])}")
+    if sum(_tell_shared(label, pack, packs["data"]) for label, pack in packs["task"]):
+        raise typer.Exit(1)
+
+
+@data.command()
+def pack(names: NamesArgument, store: StoreOption = STORE, where: DataOption = None, parts: PartsOption = None) -> None:
+    """Pack data now, so that the first run finds them ready."""
+    from deo_bench.data import Places
+
+    places = Places.of(store, where)
+    for label, _, source in _sources(names, parts):
+        packed = source.pack(places)
+        typer.echo(f"{label}: {len(packed)} images, {packed.images.nbytes / 1e6:.0f} MB, content {packed.content[:12]}")
+
+
+def _state(registry: Registry, declared: Declaration, places: Places) -> str:
+    """Whether a part's data are there, as far as that can be said without options and without reading them."""
+    required = [option.name for option in declared.options.values() if option.default is REQUIRED]
+    if required:
+        return f"needs {', '.join(f'{name} = …' for name in required)}"
+    try:
+        found = registry.build(declared.kind, declared.name).inputs(places)
+    except MissingInput as error:
+        return f"missing: {error}"
+    return "there: " + ", ".join(map(str, found)) if found else "generated when it is needed"
+
+
+def _sources(names: list[str], parts: list[Path] | None) -> Iterator[Source]:
+    """The tasks named, and the tasks and pre-training images of the experiments named."""
+    from deo_bench.cli.names import preset_files
+
+    registry = Registry(parts or ())
+    tasks = registry.all("task")
+    for name in names:
+        if name in tasks:
+            yield name, "task", registry.build("task", name)
+        elif Path(name).suffix == ".toml" or name in preset_files("experiments"):
+            yield from _of_experiment(name)
+        else:
+            raise unknown("task or experiment", name, [*tasks, *preset_files("experiments")])
+
+
+def _of_experiment(name: str) -> Iterator[Source]:
+    from deo_bench.experiments.file import read_experiment
+    from deo_bench.recipe import part
+
+    experiment = read_experiment(name)
+    for task in experiment.tasks:
+        yield task.name, "task", experiment.registry.build("task", task.part.use, options=task.part.options)
+    if "data" not in experiment.recipe:
+        raise UserError(f"{experiment.path}: its recipe has no [data]")
+    table = part("data", experiment.recipe["data"], experiment.registry, f"{experiment.path}: data")
+    yield f"data {table.use}", "data", experiment.registry.build("data", table.use, options=table.options)
+
+
+def _described(pack: Pack) -> str:
+    count, _, height, width = pack.images.shape
+    lines = [f"{count} images of {height} x {width} px, {pack.unit}, {pack.images.dtype}, content {pack.content[:12]}"]
+    if pack.labels is not None:
+        lines.append(f"{pack.label_kind}-label, {len(pack.classes)} classes: {', '.join(pack.classes)}")
+    if pack.splits:
+        lines.append("splits: " + ", ".join(f"{role} {len(rows)}" for role, rows in pack.splits.items()))
+    if pack.groups is not None:
+        lines.append(f"{len(set(pack.groups.tolist()))} groups of images that belong together")
+    lines.append(f"band names as {pack.band_labels}; mean and standard deviation:")
+    lines += [f"  {band:<4} {m:10.4g} {s:10.4g}" for band, m, s in zip(pack.bands, pack.mean, pack.std, strict=True)]
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def _tell_shared(label: str, pack: Pack, trained: list[tuple[str, Pack]]) -> int:
+    """How much of a task's report split is also fitted, selected or pre-trained on; each sort is said."""
+    import numpy as np
+
+    from deo_bench.data.shared import shared_images
+
+    report = pack.splits.get("report", np.arange(0))
+    against = [(f"its own {role} split", pack, pack.splits[role]) for role in ("fit", "select") if role in pack.splits]
+    against += [(name, other, other.splits.get("fit", np.arange(len(other)))) for name, other in trained]
+    total = 0
+    for name, other, rows in against:
+        found = shared_images(other, rows, pack, report)
+        if found:
+            typer.echo(
+                f"{label}: {len(found)} of {len(report)} reported images are also in {name}, such as {found[0][1]}"
+            )
+        total += len(found)
+    if pack.groups is not None and "fit" in pack.splits:
+        both = np.intersect1d(pack.groups[report], pack.groups[pack.splits["fit"]])
+        if len(both):
+            typer.echo(f"{label}: {len(both)} groups have images in the report split and in the fit split")
+        total += len(both)
+    return total

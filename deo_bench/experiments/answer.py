@@ -1,0 +1,84 @@
+"""A plan's rows and columns as a report takes them: labels, subjects, marks, and why something is not there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from deo_bench.errors import StoreError
+from deo_bench.experiments.plan import Plan
+from deo_bench.experiments.subjects import Row
+from deo_bench.reports.entries import Entry, Scope
+from deo_bench.reports.spec import ReportSpec, read_spec
+
+UNTRAINED = "untrained"
+
+
+def entries_of(plan: Plan) -> list[Entry]:
+    """A report's rows, with what is worth a footnote of the runs behind each."""
+    return [_entry(plan, row) for row in plan.rows]
+
+
+def scope_of(plan: Plan) -> Scope:
+    """A report's columns: every task under every probe that was asked for, for each band set and kind of weights."""
+    requests = [request for request in plan.requests if request.step is None]
+    references = {row.part.use for row in plan.rows if row.kind == "reference" and row.part is not None}
+    weights = dict.fromkeys(request.weights for request in requests if request.weights != "file")
+    return Scope(
+        tasks=list(dict.fromkeys(request.task for request in requests)),
+        protocols={
+            protocol.id: [name for name in protocol.probes if name not in references]
+            for protocol in plan.experiment.protocols
+        },
+        bands=list(dict.fromkeys(request.bands for request in requests)),
+        weights=list(weights) or ["student"],
+        digests=frozenset(request.digest for request in requests),
+        experiment=plan.experiment.name,
+    )
+
+
+def report_of(plan: Plan, spec: ReportSpec | None = None) -> ReportSpec:
+    """A report as given, else the one that the experiment names, else a plain one.
+
+    Differences are to the untrained student unless it says otherwise.
+    """
+    settings = plan.experiment.settings
+    if spec is None and settings.report:
+        spec = read_spec(report_path(plan, settings.report))
+    spec = spec or ReportSpec(title=settings.title or plan.experiment.name)
+    if spec.baseline is None or spec.baseline == UNTRAINED:
+        spec = spec.model_copy(update={"baseline": untrained_label(plan)})
+    return spec
+
+
+def report_path(plan: Plan, name: str) -> Path:
+    """Where a report file that an experiment names is: relative to the experiment."""
+    return (plan.experiment.path.parent / name).resolve()
+
+
+def untrained_label(plan: Plan) -> str | None:
+    """The row of the untrained student: a cell without terms, or the baseline; none where several are or none is."""
+    found = [row.label for row in plan.rows if row.recipe is not None and row.recipe.is_untrained]
+    return found[0] if len(found) == 1 else None
+
+
+def _entry(plan: Plan, row: Row) -> Entry:
+    marks: Counter[str] = Counter()
+    reasons = {}
+    runs = [name for _, name in row.subjects if name in plan.runs]
+    for name in runs:
+        try:
+            info = plan.store.run(name).info
+        except StoreError as error:
+            reasons[name] = str(error)
+            continue
+        if info.get("state") == "failed":
+            reasons[name] = f"failed: {info.get('reason', '')}"
+        elif not info:
+            reasons[name] = "not trained"
+        marks.update(info.get("marks", ()))
+    told = [mark if count == len(runs) else f"{mark} ({count} of {len(runs)} runs)" for mark, count in marks.items()]
+    if row.kind == "cell" and row.recipe is not None and row.recipe.is_untrained:
+        told.append("untrained: no term is left in this cell")
+    teachers = [table.use for table in row.recipe.teachers.values()] if row.recipe is not None and row.kind == "cell" else []
+    return Entry(row.label, row.kind, row.subjects, marks=told, teachers=teachers, reasons=reasons)  # type: ignore[arg-type]

@@ -1,0 +1,48 @@
+"""Images as a probe that trains on them sees them: a split of a pack, batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from deo_bench.bands import Unit
+from deo_bench.features import Images
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Images of one role, read when asked for.
+
+    pixels: [M, C, H, W], memory-mapped or not; bands: C canonical names; unit: of the pixels; index: [N] rows that
+    belong to the role; mean, std: [C] of the data set, in `unit`, or none.
+    """
+
+    pixels: np.ndarray
+    bands: tuple[str, ...]
+    unit: Unit
+    index: np.ndarray
+    mean: np.ndarray | None = None
+    std: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        """How many images the role has."""
+        return len(self.index)
+
+    def batch(self, places: np.ndarray) -> Images:
+        """The images at these places, 0 to N - 1, as float32."""
+        pixels = torch.from_numpy(np.asarray(self.pixels[self.index[places]], dtype=np.float32))
+        mean, std = (
+            None if each is None else torch.as_tensor(np.asarray(each), dtype=torch.float32)
+            for each in (self.mean, self.std)
+        )
+        return Images(pixels, self.bands, self.unit, mean, std)
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images with labels, [N] class ids or [N, K] zeros and ones, of one role."""
+
+    images: ImageSource
+    labels: np.ndarray

@@ -1,0 +1,137 @@
+"""L-BFGS (Liu and Nocedal, 1989) for smooth convex objectives, with a diagonal to start from."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+MEMORY = 16
+"""Pairs of steps and gradient changes that are kept."""
+
+MAX_TRIES = 20
+"""Lengths tried along one direction: after so many halvings only rounding is left."""
+
+
+class Objective(Protocol):
+    """A convex function of values [K, D]."""
+
+    def __call__(self, values: Tensor) -> tuple[float, Tensor]:
+        """The objective and its gradient [K, D]."""
+        ...
+
+    def preconditioner(self) -> Tensor:
+        """A positive guess [K, D] of the inverse Hessian's diagonal at the values seen last."""
+        ...
+
+
+def minimise(objective: Objective, values: Tensor, tolerance: float, max_passes: int) -> tuple[Tensor, float, int]:
+    """The values at the minimum, the objective there, and how many evaluations it took.
+
+    It ends when the Newton decrement g' H^-1 g / 2, the quadratic estimate of what is left to gain, is below
+    `tolerance` times the objective, or where rounding leaves no step that gains.
+    """
+    reached, gradient = objective(values)
+    memory, passes = _Memory(objective.preconditioner()), 1
+    while passes < max_passes:
+        descent = memory.descent(gradient)
+        decrement = (gradient * descent).sum().item()
+        # Before some curvature has been seen, the estimate is the preconditioner's alone and has to be far below.
+        limit = 2 * tolerance * reached * (1 if len(memory) > 2 else 1e-4)
+        if decrement <= limit:
+            break
+        there, value, slope, tried = _search(objective, values, reached, descent, decrement)
+        passes += tried
+        if not value < reached:
+            break
+        memory.add(there - values, slope - gradient)
+        values, reached, gradient = there, value, slope
+    return values, reached, passes
+
+
+def _search(
+    objective: Objective, values: Tensor, reached: float, descent: Tensor, decrement: float
+) -> tuple[Tensor, float, Tensor, int]:
+    """A step that meets the weak Wolfe conditions, by doubling and bisection.
+
+    Where it ends, the objective and the gradient there, and how many evaluations it took.
+    """
+    low, high, length, tried = 0.0, np.inf, 1.0, 0
+    while True:
+        tried += 1
+        there = values - length * descent
+        value, gradient = objective(there)
+        if not value <= reached - 1e-4 * length * decrement:
+            high = length
+        elif (gradient * descent).sum().item() > 0.9 * decrement:
+            low = length
+        else:
+            return there, value, gradient, tried
+        if tried == MAX_TRIES:
+            return there, value, gradient, tried
+        length = (low + high) / 2 if np.isfinite(high) else 2 * length
+
+
+class _Memory:
+    """The L-BFGS recursion on inner products: small matrices of numbers in place of passes over long vectors.
+
+    Rows of `steps` are s_i, of `changes` y_i, of `smoothed` H0 y_i; `crossed` holds s_i . y_j and `curved` y_i . H0
+    y_j (Chen et al., 2014, "Large-scale L-BFGS using MapReduce").
+    """
+
+    def __init__(self, initial: Tensor) -> None:
+        self.initial = initial.flatten()
+        self.steps = self.changes = self.smoothed = initial.new_empty(0, initial.numel())
+        self.crossed = self.curved = np.empty((0, 0))
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def add(self, step: Tensor, change: Tensor) -> None:
+        """Keep one more pair and forget the oldest; a pair without positive curvature is not kept."""
+        step, change = step.flatten(), change.flatten()
+        if not step @ change > torch.finfo(step.dtype).eps * step.norm() * change.norm():
+            return
+        smooth = self.initial * change
+        self.steps = _push(self.steps, step)
+        self.changes = _push(self.changes, change)
+        self.smoothed = _push(self.smoothed, smooth)
+        self.crossed = _grow(self.crossed, self.steps @ change, self.changes @ step)
+        self.curved = _grow(self.curved, self.smoothed @ change, self.smoothed @ change)
+
+    def descent(self, gradient: Tensor) -> Tensor:
+        """The inverse Hessian's estimate times the gradient: what to subtract."""
+        flat = gradient.flatten()
+        smooth = self.initial * flat
+        if not len(self):
+            return smooth.view_as(gradient)
+        along, curving = _numbers(self.steps @ flat), _numbers(self.smoothed @ flat)
+        num, rho = len(self), 1 / self.crossed.diagonal()
+        back, forth = np.zeros(num), np.zeros(num)
+        for i in reversed(range(num)):
+            back[i] = rho[i] * (along[i] - self.crossed[i] @ back)
+        scale = self.crossed[-1, -1] / self.curved[-1, -1]
+        rest = scale * (curving - self.curved @ back)
+        for i in range(num):
+            forth[i] = rho[i] * (rest[i] + self.crossed[:i, i] @ (back - forth)[:i])
+        gone, kept = (torch.from_numpy(each).to(flat) for each in (scale * back, back - forth))
+        return (scale * smooth + kept @ self.steps - gone @ self.smoothed).view_as(gradient)
+
+
+def _push(rows: Tensor, row: Tensor) -> Tensor:
+    return torch.cat([rows[max(len(rows) - MEMORY + 1, 0) :], row[None]])
+
+
+def _grow(square: np.ndarray, column: Tensor, row: Tensor) -> np.ndarray:
+    """The matrix with the oldest row and column dropped where it is full, and the newest appended."""
+    num = len(column)
+    grown = np.empty((num, num))
+    grown[:-1, :-1] = square[len(square) - num + 1 :, len(square) - num + 1 :]
+    grown[:, -1], grown[-1] = _numbers(column), _numbers(row)
+    return grown
+
+
+def _numbers(values: Tensor) -> np.ndarray:
+    return values.double().cpu().numpy()

@@ -1,0 +1,86 @@
+"""A linear classifier at its optimum, its regularisation chosen on *select*."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from deo_bench.declarations import Count
+from deo_bench.errors import UserError
+from deo_bench.probes import Fit, Prediction, Probe, Select, probe
+from deo_bench.probes.checks import check_features, check_split
+from deo_bench.probes.logistic import LogisticRegression, Weights, solve_path
+from deo_bench.probes.metrics import measure
+
+
+@probe("linear", paper="https://arxiv.org/abs/2103.00020")
+class Linear(Probe):
+    """Logistic regression by L-BFGS along a grid of C, the best on *select* chosen.
+
+    C runs over `num_c` values from 10^`log10_low` to 10^`log10_high`; the first maximum of accuracy on *select*
+    wins (of zeros and ones, of micro-mAP). `standardise` divides by the fit split's own spread. Scores are
+    probabilities: softmax, or one sigmoid a class. Where a protocol merges, the chosen C is refitted on fit and
+    select. (CLIP's linear probe; torchgeo-bench's objective.)
+    """
+
+    def __init__(
+        self,
+        *,
+        num_c: Count = 40,
+        log10_low: float = -6.0,
+        log10_high: float = 4.0,
+        standardise: bool = False,
+    ) -> None:
+        if log10_low > log10_high:
+            raise UserError(f"linear: log10_low = {log10_low} is above log10_high = {log10_high}; C must ascend")
+        self.grid = np.logspace(log10_low, log10_high, num_c)
+        self.standardise = standardise
+
+    def predict(self, fit: Fit, select: Select, report: np.ndarray, num_classes: int, merge: bool) -> Prediction:
+        """The report split's probabilities; `chosen` holds C and whether it lies on the edge of the grid."""
+        width = fit.features.shape[-1]
+        check_split(fit.features, fit.labels, num_classes, "fit", None)
+        check_features(report, "report", width)
+        if len(self.grid) > 1 or (merge and len(select.features)):
+            check_split(select.features, select.labels, num_classes, "select", width)
+        train, valid, test = fit.features, select.features, report
+        if self.standardise:
+            shift, scale = _scaling(train)
+            train, valid, test = ((each - shift) / scale for each in (train, valid, test))
+        place, weights = self._choose(train, fit.labels, valid, select.labels, num_classes)
+        if merge and len(valid):
+            both, labels = np.concatenate([train, valid]), np.concatenate([fit.labels, select.labels])
+            weights = LogisticRegression(both, labels, num_classes).solve(self.grid[place], weights)
+        scores = _probabilities(weights, test, fit.labels.ndim == 2)
+        on_edge = len(self.grid) > 1 and place in (0, len(self.grid) - 1)
+        chosen: dict[str, Any] = {"c": float(self.grid[place]), "on_edge": on_edge}
+        return Prediction(scores, scores.argmax(1) if fit.labels.ndim == 1 else None, chosen)
+
+    def _choose(
+        self, train: np.ndarray, labels: np.ndarray, valid: np.ndarray, truth: np.ndarray, num_classes: int
+    ) -> tuple[int, Weights]:
+        """The place in the grid that is best on *select*, and the weights there."""
+        metric, is_multi = ("micro_map", True) if labels.ndim == 2 else ("accuracy", False)
+        best: tuple[float, int, Weights] | None = None
+        for place, weights in enumerate(solve_path(train, labels, num_classes, self.grid.tolist())):
+            value = 0.0
+            if len(self.grid) > 1:
+                value = float(measure(metric, truth, _probabilities(weights, valid, is_multi))[0])
+            if best is None or value > best[0]:
+                best = value, place, weights
+        assert best is not None
+        return best[1], best[2]
+
+
+def _scaling(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and spread of each feature; one that does not vary keeps its scale."""
+    wide = np.float64 if features.dtype == np.float64 else np.float32
+    spread = features.std(0, dtype=np.float64)
+    spread[spread <= 1e-6 * spread.max()] = 1
+    return features.mean(0, dtype=np.float64).astype(wide), spread.astype(wide)
+
+
+def _probabilities(weights: Weights, features: np.ndarray, is_multi: bool) -> np.ndarray:
+    logits = weights.logits(features).double()
+    return (logits.sigmoid() if is_multi else logits.softmax(1)).numpy()

@@ -1,0 +1,189 @@
+"""Protocols: frozen, versioned ways to evaluate; whatever is overridden makes another one, with an id of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from deo_bench.errors import UserError, unknown
+from deo_bench.probes.metrics import METRICS
+from deo_bench.registry import Registry, decorator
+
+
+class ProbeUse(BaseModel):
+    """A probe as a protocol uses it: the part, and every option of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    use: str
+    options: dict[str, Any] = {}
+
+
+class ProtocolRecord(BaseModel):
+    """A way to evaluate, complete: two scores share a column only under the same id.
+
+    size: pixels that images are resized to, none for their own; interpolation: how; normalise: the backbone's own
+    statistics or the data set's; pooling: the pooled vector that is probed; merge: whether probes that select refit
+    on fit and select; metrics: label kind -> metric; bootstrap: resamples of an interval; probes: name in tables ->
+    probe.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    size: int | None = Field(default=None, ge=1)
+    interpolation: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
+    normalise: Literal["native", "dataset"] = "native"
+    pooling: str = "default"
+    merge: bool = False
+    metrics: dict[str, str]
+    bootstrap: int = Field(default=1000, ge=1)
+    probes: dict[str, ProbeUse]
+
+    @property
+    def content(self) -> str:
+        """8 hex of everything but the id."""
+        text = json.dumps(self.model_dump(mode="json", exclude={"id"}), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def metric(self, label_kind: str) -> str:
+        """The metric of a kind of labels; an error names the kinds there are."""
+        if label_kind not in self.metrics:
+            raise unknown("kind of labels", label_kind, self.metrics, f"protocol {self.id}")
+        return self.metrics[label_kind]
+
+
+class Protocol:
+    """A protocol as a part: its options are the record's fields."""
+
+    version = 1
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        size: int | None = None,
+        interpolation: Literal["bilinear", "bicubic", "nearest"] = "bilinear",
+        normalise: Literal["native", "dataset"] = "native",
+        pooling: str = "default",
+        merge: bool = False,
+        metrics: dict[str, str] | None = None,
+        bootstrap: int = 1000,
+        probes: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
+        self.record = ProtocolRecord(
+            id=name,
+            size=size,
+            interpolation=interpolation,
+            normalise=normalise,
+            pooling=pooling,
+            merge=merge,
+            metrics=metrics or {"single": "accuracy", "multi": "micro_map"},
+            bootstrap=bootstrap,
+            probes={
+                key: ProbeUse(use=options["use"], options={k: v for k, v in options.items() if k != "use"})
+                for key, options in (probes or {}).items()
+            },
+        )
+
+
+protocol = decorator("protocol", Protocol)
+
+PROTOCOLS = {
+    "scenes-v1": {
+        "summary": "The embedded benchmark: native size and normalisation, two kNN, a linear probe with 7 values of C",
+        "options": {
+            "probes": {
+                "knn5_l2": {"use": "knn", "k": 5, "metric": "l2"},
+                "knn20_cos": {"use": "knn", "k": 20, "metric": "cosine", "vote": "weighted", "temperature": 0.07},
+                "linear": {"use": "linear", "num_c": 7, "log10_low": -3.0, "log10_high": 3.0, "standardise": True},
+            },
+        },
+    },
+    "tgb-v0.4": {
+        "summary": "torchgeo-bench 0.4: 224 px, z-score of the data set, 5-NN, and L-BFGS with 40 values of C",
+        "paper": "https://github.com/torchgeo/torchgeo-bench",
+        "options": {
+            "size": 224,
+            "interpolation": "bilinear",
+            "normalise": "dataset",
+            "merge": True,
+            "bootstrap": 200,
+            "probes": {
+                "knn5_l2": {"use": "knn", "k": 5, "metric": "l2"},
+                "linear_lbfgs": {"use": "linear", "num_c": 40, "log10_low": -6.0, "log10_high": 4.0},
+            },
+        },
+    },
+}
+
+
+@protocol(PROTOCOLS)
+class Published(Protocol):
+    """A protocol that published numbers follow, or that this project has fixed."""
+
+
+def resolve(
+    entry: str | Mapping[str, Any], registry: Registry | None = None, where: str = "protocols"
+) -> ProtocolRecord:
+    """The record of a name, or of `{use = NAME, …}` with whatever else it says overridden.
+
+    Every probe's options are checked and complete. An override of a probe (`probes.knn5_l2.k = 7`) changes that
+    option alone; one that says `use` is a probe of its own. Where something differs from the published record, the
+    id becomes `custom-<8 hex of the content>`.
+    """
+    registry = registry or Registry()
+    if isinstance(entry, str):
+        entry = {"use": entry}
+    overrides = {key: value for key, value in entry.items() if key != "use"}
+    name = entry.get("use")
+    if not isinstance(name, str):
+        raise UserError(f'{where}: a protocol is a name or a table with use = "tgb-v0.4" (given: {dict(entry)})')
+    base = _record(name, {}, registry, where)
+    if not overrides:
+        return base
+    if "probes" in overrides:
+        overrides["probes"] = _merged(base, overrides["probes"], registry, where)
+    if "metrics" in overrides:
+        given = registry.options("protocol", name, {"metrics": overrides["metrics"]}, where)["metrics"]
+        overrides["metrics"] = {**base.metrics, **(given or {})}
+    record = _record(name, overrides, registry, where)
+    if record.content == base.content:
+        return base
+    return record.model_copy(update={"id": f"custom-{record.content}"})
+
+
+def _record(name: str, overrides: Mapping[str, Any], registry: Registry, where: str) -> ProtocolRecord:
+    options = registry.options("protocol", name, overrides, where)
+    try:
+        record: ProtocolRecord = registry.load("protocol", name)(name, **options).record
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{where}.{place}: {first['msg'].lower()} (given {first['input']!r})") from None
+    for kind, metric in record.metrics.items():
+        if metric not in METRICS:
+            raise unknown("metric", metric, METRICS, f"{where}.metrics.{kind}")
+    probes = {
+        key: ProbeUse(use=each.use, options=registry.options("probe", each.use, each.options, f"{where}.probes.{key}"))
+        for key, each in record.probes.items()
+    }
+    return record.model_copy(update={"probes": probes})
+
+
+def _merged(base: ProtocolRecord, given: Any, registry: Registry, where: str) -> dict[str, dict[str, Any]]:
+    """The base's probes with what is given on top, each as `{use, option, …}`."""
+    probes = {key: {"use": each.use, **each.options} for key, each in base.probes.items()}
+    if not isinstance(given, Mapping):
+        raise UserError(f"{where}.probes: expected tables by name (probes.knn5_l2.k = 7), got {given!r}")
+    for key, options in given.items():
+        if not isinstance(options, Mapping):
+            raise UserError(f"{where}.probes.{key}: expected a table of options, got {options!r}")
+        if "use" not in options and key not in probes:
+            raise unknown("probe", key, probes, f"{where}.probes (a new one says use = …)")
+        probes[key] = dict(options) if "use" in options else {**probes[key], **options}
+    return probes

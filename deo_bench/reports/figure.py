@@ -1,0 +1,128 @@
+"""Dot-and-interval figures: every row's score, and its difference to the baseline row, one panel a task."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from deo_bench.reports.palette import UNTAUGHT, colours
+from deo_bench.reports.table import Row, Table
+from deo_bench.reports.wording import metric_name, size
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+View = Literal["scores", "differences"]
+Format = Literal["svg", "pdf", "png"]
+
+_WIDTH = 7.0
+"""Inches: the text width of a page."""
+_STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.axisbelow": True,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "deo-bench",
+    "pdf.fonttype": 42,
+    "figure.facecolor": "white",
+}
+
+
+def draw(table: Table, view: View, form: Format) -> bytes | None:
+    """A figure of a table as bytes that are the same every time; none where there is nothing to show."""
+    rows = _rows(table, view)
+    if not rows:
+        return None
+    with _style():
+        figure = _figure(table, rows, view)
+        made = io.BytesIO()
+        stamp = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}[form]
+        figure.savefig(made, format=form, dpi=200, metadata={stamp: None})
+    return made.getvalue()
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    import matplotlib as mpl
+
+    with mpl.rc_context({"backend": "agg", **_STYLE}):
+        yield
+
+
+def _rows(table: Table, view: View) -> list[Row]:
+    """The rows with something to show, cells first; of differences only the cells: baselines would squash the scale."""
+    if view == "differences":
+        return [row for row in table.block("cell") if any(cell.difference for cell in row.cells)]
+    rows = [*table.block("cell"), *table.block("baseline", "reference")]
+    return [row for row in rows if any(cell.estimate for cell in row.cells)]
+
+
+def _figure(table: Table, rows: Sequence[Row], view: View) -> Figure:
+    from matplotlib.figure import Figure
+
+    across = min(len(table.columns), 4)
+    down = -(-len(table.columns) // across)
+    height = down * (0.17 * len(rows) + 0.7) + 0.25
+    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    panels = figure.subplots(down, across, squeeze=False, sharey=True)
+    split = sum(row.kind == "cell" for row in rows)
+    for place, axes in enumerate(panels.flat):
+        if place >= len(table.columns):
+            axes.set_visible(False)
+            continue
+        _panel(axes, table, rows, place, view)
+        axes.axhline(split - 0.5, color="0.8", linewidth=0.6, zorder=0)
+        if place % across == 0:
+            axes.set_yticks(range(len(rows)), [row.label for row in rows])
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.tick_params(axis="y", length=0)
+    figure.supxlabel(_axis_label(table, view), fontsize=8)
+    return figure
+
+
+def _panel(axes: Axes, table: Table, rows: Sequence[Row], place: int, view: View) -> None:
+    column = table.columns[place]
+    axes.set_title(f"{column.task}\n{metric_name(column)}\n{size(column)}", loc="left")
+    axes.grid(axis="x", color="0.92", linewidth=0.6)
+    if view == "differences":
+        axes.axvline(0, color="0.35", linewidth=0.8, zorder=1)
+    for height, row in enumerate(rows):
+        shown = row.cells[place].difference if view == "differences" else row.cells[place].estimate
+        if shown is None:
+            axes.text(0.5, height, "no score", transform=axes.get_yaxis_transform(), ha="center", va="center",
+                      color="0.6", fontsize=6)  # fmt: skip
+            continue
+        is_open = view == "differences" and shown.low <= 0 <= shown.high
+        _dot(axes, row, height, (100 * shown.low, 100 * shown.value, 100 * shown.high), is_open)
+
+
+def _dot(axes: Axes, row: Row, height: float, at: tuple[float, float, float], is_open: bool) -> None:
+    """A dot with its interval, in two halves where there are two teachers; open where nothing is resolved."""
+    left, right = colours(row.teachers) if row.kind == "cell" else (UNTAUGHT, UNTAUGHT)
+    shape, wide = ("o", 5.0) if row.kind == "cell" else ("D", 2.8)
+    axes.errorbar(
+        [at[1]], [height], xerr=[[at[1] - at[0]], [at[2] - at[1]]], color=left, linewidth=1.0, capsize=2.2, capthick=1.0
+    )
+    axes.plot(
+        [at[1]], [height], shape, markersize=wide, zorder=3, fillstyle="full" if left == right or is_open else "left",
+        markerfacecolor="white" if is_open else left, markerfacecoloralt=right,
+        markeredgecolor=left if is_open else "white", markeredgewidth=1.0 if is_open else 0.4,
+    )  # fmt: skip
+
+
+def _axis_label(table: Table, view: View) -> str:
+    where = f"{table.protocol}, {table.probe}, {table.bands}"
+    if view == "scores":
+        return f"percent, 95 % interval ({where})"
+    return f"points against {table.against}, 95 % interval, open: unresolved ({where})"

@@ -1,0 +1,68 @@
+"""Every teacher and student of the registry in its smallest form, untrained, as the engine would build it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from deo_bench.backbone import Backbone, Normalisation
+from deo_bench.bands import BAND_SETS
+from deo_bench.features import Images
+from deo_bench.registry import Registry
+from deo_bench.students import Stem, Student
+from deo_bench.teachers import Teacher
+
+REGISTRY = Registry()
+BANDS = {name: BAND_SETS[name] for name in ("s2_10", "rgb")}
+NORMALISATIONS = {
+    name: Normalisation("reflectance", (0.2,) * len(bands), (0.1,) * len(bands)) for name, bands in BANDS.items()
+}
+SMALL_VIT = {"embed_dim": 48, "num_heads": 3}
+SMALL = {
+    "vit": {"width": 24, "heads": 3, "size": 32},
+    "swin": {"width": 12, "depths": [1, 2, 1, 1], "heads": [1, 2, 4, 8], "size": 64},
+}
+
+
+def build_student(name: str, stem: str = "dual", **options: Any) -> Student:
+    def build_stem(width: int, patch: int) -> Stem:
+        return REGISTRY.build("stem", stem, BANDS, width, patch)
+
+    torch.manual_seed(0)
+    student: Student = REGISTRY.build("student", name, build_stem, BANDS, NORMALISATIONS, options=options)
+    with torch.no_grad():  # what starts at zero or one would hide mistakes
+        for parameter in student.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return student
+
+
+def small_student(name: str, stem: str = "dual", **options: Any) -> Student:
+    return build_student(name, stem, **{**SMALL[name.split("_")[0]], **options})
+
+
+def small_teacher(name: str) -> Teacher:
+    """Untrained; architectures of timm's must have been made small by the caller."""
+    needs = REGISTRY.get("teacher", name).facts.get("needs")
+    weights = str(REGISTRY.get("teacher", name).facts.get("weights", "none"))
+    torch.manual_seed(0)
+    if needs in ("student", "run"):
+        options = {"run": "0123456789ab-s0"} if name == "run" else {}
+        built: Teacher = REGISTRY.build("teacher", name, small_student("vit_nano"), options=options)
+    elif needs == "bands":
+        built = REGISTRY.build("teacher", name, "s2_10", BANDS["s2_10"], NORMALISATIONS["s2_10"])
+    else:
+        built = REGISTRY.build("teacher", name, *([False] if weights.startswith("hub:") else []))
+    return built
+
+
+def images(height: int, width: int, count: int = 2, seed: int = 0) -> Images:
+    """Reflectances of ten bands."""
+    draw = torch.Generator().manual_seed(seed)
+    return Images(0.3 * torch.rand(count, 10, height, width, generator=draw), BANDS["s2_10"], "reflectance")
+
+
+def sizes(backbone: Backbone) -> list[tuple[int, int]]:
+    """A square and an oblong that the strides divide."""
+    stride = backbone.stride("late") if backbone.levels else 8
+    return [(2 * stride, 2 * stride), (2 * stride, 3 * stride)]

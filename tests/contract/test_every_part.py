@@ -1,0 +1,187 @@
+"""Every part of the project, of the shelves and of the test parts keeps the contract that `deo-bench check` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from deo_bench.engine import contract
+from deo_bench.engine.contract import backbones
+from deo_bench.features import Images
+from deo_bench.registry import Registry
+
+ROOT = Path(__file__).parents[2]
+SHELVES = [path for folder in ("losses", "teachers", "students") for path in (ROOT / folder / "examples").glob("*.py")]
+OWN = [path for path in sorted((ROOT / "tests" / "parts").glob("*.py")) if path.stem in ("losses", "balances")]
+REGISTRY = Registry([*SHELVES, *OWN])
+LARGE = {"swin_base", "vit_base", "dinov2_vitb14", "dinov3_vitb16", "random"}
+PARTS = [
+    pytest.param(kind, name, marks=[pytest.mark.slow] if name in LARGE else [])
+    for kind in contract.kinds()
+    for name in REGISTRY.all(kind)
+]
+Write = Callable[..., Path]
+
+
+@pytest.mark.parametrize(("kind", "name"), PARTS)
+def test_it_keeps_its_contract(kind: str, name: str) -> None:
+    broken = [finding for finding in contract.check(REGISTRY, kind, name) if finding.problem]
+    assert not broken
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, part in REGISTRY.all("student").items() if "gmacs" in part.facts and n not in LARGE]
+)
+def test_a_student_costs_what_it_declares(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import timm.layers
+
+    # Fused attention on the CPU is not counted.
+    timm.layers.set_fused_attn(False)
+    try:
+        student = backbones.build_student(REGISTRY, REGISTRY.get("student", name), {})
+    finally:
+        timm.layers.set_fused_attn(True)
+    images = Images(torch.rand(1, 3, 224, 224), student.band_sets["rgb"], "reflectance")
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        student(images, "rgb")
+    assert counter.get_total_flops() / 2e9 == pytest.approx(REGISTRY.get("student", name).facts["gmacs"], abs=0.05)
+
+
+BROKEN = {
+    "loss": (
+        """
+import torch
+from deo_bench.losses import PairLoss, loss
+
+@loss("own", zero_at_target=True)
+class Own(PairLoss):
+    '''It is not zero at its target, draws from the global generator, and remembers in forward.'''
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(()))
+
+    def pair(self, student, target):
+        self.seen += 1
+        return (student.detach().flatten(1).mean(1) * torch.rand(()) + student.flatten(1).mean(1)).float()
+""",
+        {
+            "zero where student and target agree",
+            "torch's global generator",
+            "changes no buffer",
+            "float64 stays float64",
+        },
+    ),
+    "head": (
+        """
+from torch import nn
+from deo_bench.heads import Head, head
+
+@head("own")
+class Own(Head):
+    '''Its width is wrong, and a parameter is not used.'''
+
+    def __init__(self, in_width, out_width):
+        super().__init__()
+        self.in_width, self.out_width = in_width, out_width
+        self.unused = nn.Linear(2, 2)
+
+    def forward(self, features):
+        return features
+""",
+        {"becomes [B, P]", "every parameter"},
+    ),
+    "target": (
+        """
+import torch
+from torch import nn
+from deo_bench.targets import Target, target
+
+@target("own")
+class Own(Target):
+    '''It remembers the last chunk only, outside its state, and trains.'''
+
+    def __init__(self, width):
+        super().__init__()
+        self.width, self.last, self.scale = width, 0.0, nn.Parameter(torch.ones(()))
+
+    def fit(self, features):
+        for chunk in features:
+            self.last = chunk.mean()
+
+    def forward(self, features):
+        return (features - self.last) * self.scale
+""",
+        {"no trained parameters", "saved and loaded"},
+    ),
+    "stem": (
+        """
+from torch import nn
+from deo_bench.students import Stem, stem
+
+@stem("own")
+class Own(Stem):
+    '''Its grid is that of the pixels, and it claims what is shared.'''
+
+    def __init__(self, band_sets, width, patch):
+        super().__init__(band_sets, width, patch)
+        self.layers = nn.ModuleDict({name: nn.Conv2d(len(bands), width, 1) for name, bands in band_sets.items()})
+
+    def forward(self, pixels, sees):
+        return self.layers[sees](pixels)
+
+    def parameters_of(self, sees):
+        return list(self.layers.parameters())
+""",
+        {"tokens [B, D, H/patch, W/patch]", "reached by that set's pass"},
+    ),
+    "teacher": (
+        """
+import torch
+from torch import nn
+from deo_bench.backbone import Normalisation
+from deo_bench.features import Features
+from deo_bench.teachers import Teacher, teacher
+
+@teacher("own")
+class Own(Teacher):
+    '''No card, it trains, its mean is of the batch, and it leaves a prefix token in its map.'''
+
+    def __init__(self):
+        super().__init__()
+        self.band_sets = {"rgb": ("B04", "B03", "B02")}
+        self.normalisations = {"rgb": Normalisation("reflectance", (0.1,) * 3, (0.1,) * 3)}
+        self.pooled_dims, self.levels = {"mean": 3}, {"late": 0}
+        self.layer = nn.Conv2d(3, 3, 8, 8)
+
+    def freeze(self):
+        return self
+
+    def train(self, mode=True):
+        return nn.Module.train(self, mode)
+
+    def map_width(self, level):
+        return 3
+
+    def stride(self, level):
+        return 8
+
+    def extract(self, pixels, sees, levels):
+        cells = self.layer(pixels - pixels.mean(0, keepdim=True))
+        return Features({"mean": cells.mean((2, 3))}, {level: cells.flatten(2)[..., None] for level in levels})
+""",
+        {"card says", "evaluation mode", "do not depend on its company", "widths and strides that it declares"},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_what_breaks_a_contract_is_found(kind: str, part_file: Write) -> None:
+    text, expected = BROKEN[kind]
+    broken = [found.rule for found in contract.check(Registry([part_file(text)]), kind, "own") if found.problem]
+    for words in expected:
+        assert any(words in rule for rule in broken), f"{words!r} is not among {broken}"

@@ -1,0 +1,97 @@
+"""The benchmark on disk: the reader finds what was rendered, and numbers that change need a new version."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deo_bench.data import Places
+from deo_bench.data.scenes import write
+from deo_bench.data.scenes.render import MOISTURE, PARCELS
+from deo_bench.data.scenes.spectra import BANDS, MATERIALS
+from deo_bench.data.scenes.uses import USES
+from deo_bench.data.scenes.write import (
+    LABELLINGS,
+    Sizes,
+    benchmark_scene,
+    pack_benchmark,
+    pretraining_scene,
+    write_benchmark,
+)
+
+SMALL = Sizes(5, 2, 3)
+DIGEST = "?"
+"""Of the first 12 benchmark scenes of generator 1."""
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
+    return Places(None, tmp_path_factory.mktemp("cache"))
+
+
+def test_numbers_that_change_need_a_new_generator_version() -> None:
+    digest = hashlib.sha256()
+    for index in range(12):
+        scene = benchmark_scene(index)
+        digest.update(scene.image.astype("<i2").tobytes())
+        digest.update(repr((scene.factors, scene.uses)).encode())
+    assert (write.GENERATOR, digest.hexdigest()[:16]) == (1, DIGEST), "bump GENERATOR, and pin the new digest here"
+
+
+@pytest.mark.parametrize("name", LABELLINGS)
+def test_the_reader_finds_what_was_rendered(places: Places, name: str) -> None:
+    pack = pack_benchmark(places, name, SMALL)
+    scenes = [benchmark_scene(index) for index in range(SMALL.total)]
+    np.testing.assert_array_equal(pack.images, np.stack([scene.image for scene in scenes]))
+    assert pack.labels is not None
+    np.testing.assert_array_equal(pack.labels, np.stack([LABELLINGS[name].label(scene) for scene in scenes]))
+    assert pack.bands == BANDS and pack.unit == "dn" and pack.images.dtype == np.int16
+    assert pack.classes == LABELLINGS[name].classes
+    assert {role: rows.tolist() for role, rows in pack.splits.items()} == {
+        "fit": [0, 1, 2, 3, 4],
+        "select": [5, 6],
+        "report": [7, 8, 9],
+    }
+
+
+def test_the_four_tasks_share_their_images_and_differ_in_their_labels(places: Places) -> None:
+    packs = [pack_benchmark(places, name, SMALL) for name in LABELLINGS]
+    assert len({pack.pixels for pack in packs}) == 1
+    assert len({pack.content for pack in packs}) == 4
+    assert [pack.label_kind for pack in packs] == ["single", "single", "single", "multi"]
+    assert [len(pack.classes) for pack in packs] == [len(MATERIALS), len(MOISTURE), len(PARCELS), len(USES)]
+
+
+def test_made_again_elsewhere_the_content_is_the_same(places: Places, tmp_path: Path) -> None:
+    here = pack_benchmark(places, "scenes-uses", SMALL)
+    there = pack_benchmark(Places(None, tmp_path), "scenes-uses", SMALL)
+    assert (here.content, here.pixels) == (there.content, there.pixels)
+
+
+def test_a_scene_does_not_depend_on_how_many_are_made(places: Places, tmp_path: Path) -> None:
+    few = pack_benchmark(places, "scenes-cover", SMALL)
+    more = pack_benchmark(Places(None, tmp_path), "scenes-cover", Sizes(7, 3, 4))
+    np.testing.assert_array_equal(more.images[: SMALL.total], few.images)
+
+
+def test_what_is_written_is_not_written_again(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    pack_benchmark(places, "scenes-cover", SMALL)
+    monkeypatch.setattr(write, "render", lambda *_: pytest.fail("rendered again"))
+    assert len(pack_benchmark(places, "scenes-moisture", SMALL)) == SMALL.total
+
+
+def test_a_killed_writing_is_taken_up(tmp_path: Path) -> None:
+    write_benchmark(tmp_path, SMALL)
+    folder = tmp_path / "classification_v1.0"
+    (folder / "scenes-parcels").rename(folder / ".scenes-parcels.0123.tmp")
+    write_benchmark(tmp_path, SMALL)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(LABELLINGS)
+
+
+def test_streams_to_train_on_are_disjoint_from_the_benchmark() -> None:
+    images = [benchmark_scene(index).image.tobytes() for index in range(8)]
+    images += [pretraining_scene(seed, index).image.tobytes() for seed in (0, 1, 2) for index in range(8)]
+    assert len(set(images)) == len(images)

@@ -1,0 +1,178 @@
+"""The loop: alone or in company, stopped or not, a run ends with the same bits."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from deo_bench.engine.train import CohortStep, train
+from deo_bench.engine.training import Training
+from tests.tiny import recipe
+
+OPTICAL = {
+    "teachers": {**recipe()["teachers"], "optical": {"use": "descriptors"}},
+    "objective": {
+        **recipe()["objective"],
+        "optical": {"loss": "mse", "toward": "optical", "sees": "rgb", "head": {"use": "mlp", "hidden": 16}},
+    },
+}
+COLLAPSING = {"objective": {"compress": recipe()["objective"]["compress"]}}
+Cohort = Callable[..., Any]
+
+
+def weights(run: Training) -> dict[str, torch.Tensor]:
+    state = {f"student.{key}": value for key, value in run.student.state_dict().items()}
+    for role, teacher in run.teachers.items():
+        state |= {f"{role}.{key}": value for key, value in teacher.state_dict().items()}
+    return state | {f"objective.{key}": value for key, value in run.objective.state_dict().items()}
+
+
+def same(one: Training, other: Training) -> bool:
+    a, b = weights(one), weights(other)
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def run_through(cohort: Cohort, **changes: Any) -> dict[str, Training]:
+    runs, source, frozen = cohort(**changes)
+    for _ in train(runs, source, frozen):
+        pass
+    return runs
+
+
+def test_a_run_alone_and_beside_others_ends_with_the_same_bits(cohort: Cohort) -> None:
+    together = run_through(cohort, a={}, b=OPTICAL, c=COLLAPSING)
+    for name, change in {"a": {}, "b": OPTICAL, "c": COLLAPSING}.items():
+        assert same(together[name], run_through(cohort, **{name: change})[name])
+    assert not same_student(together["a"], together["b"])
+
+
+def same_student(one: Training, other: Training) -> bool:
+    pairs = zip(one.student.state_dict().values(), other.student.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_cells_with_the_same_student_start_equal_and_a_dropped_term_shifts_nothing(cohort: Cohort) -> None:
+    runs, _, _ = cohort(a={}, b=OPTICAL)
+    assert same_student(runs["a"], runs["b"])
+    a, b = runs["a"].objective.heads["views"], runs["b"].objective.heads["views"]
+    assert all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("stop", [1, 4])
+def test_a_run_resumed_ends_with_the_same_bits_and_its_state_serves_twice(cohort: Cohort, stop: int) -> None:
+    whole = run_through(cohort, a=OPTICAL)["a"]
+    runs, source, frozen = cohort(a=OPTICAL)
+    for done in train(runs, source, frozen):
+        if done.step == stop - 1:
+            break
+    state = runs["a"].state()
+    before = copy.deepcopy(state)
+    for _ in range(2):
+        again, source, frozen = cohort(a=OPTICAL)
+        again["a"].load(state)
+        for _ in train(again, source, frozen):
+            pass
+        assert same(again["a"], whole)
+    assert str(before["optimiser"]["state"][0]) == str(state["optimiser"]["state"][0])
+
+
+def test_seeds_differ(cohort: Cohort) -> None:
+    runs, _, _ = cohort(seed=0, a={})
+    other, _, _ = cohort(seed=1, a={})
+    assert not same_student(runs["a"], other["a"])
+
+
+def test_runs_of_a_cohort_may_stand_at_different_steps(cohort: Cohort) -> None:
+    whole = run_through(cohort, a={}, b=OPTICAL)
+    runs, source, frozen = cohort(a={}, b=OPTICAL)
+    ahead, other_source, other_frozen = cohort(a={})
+    for done in train(ahead, other_source, other_frozen):
+        if done.step == 2:
+            break
+    runs["a"].load(ahead["a"].state())
+    seen = [sorted(done.reports) for done in train(runs, source, frozen)]
+    assert seen == [["b"], ["b"], ["b"], ["a", "b"], ["a", "b"], ["a", "b"]]
+    assert same(runs["a"], whole["a"]) and same(runs["b"], whole["b"])
+
+
+def test_gradients_reach_the_student_and_no_teacher(cohort: Cohort) -> None:
+    runs, source, frozen = cohort(a=OPTICAL)
+    next(iter(train(runs, source, frozen)))
+    run = runs["a"]
+    assert all(p.grad is not None for name, p in run.student.named_parameters() if "mask" not in name)
+    for teacher in run.teachers.values():
+        assert all(p.grad is None and not p.requires_grad for p in teacher.parameters())
+
+
+def test_a_loss_that_is_not_finite_stops_its_run_and_the_cohort_goes_on(cohort: Cohort) -> None:
+    runs, source, frozen = cohort(a={}, b=OPTICAL)
+
+    class Broken(nn.Module):
+        facts: dict[str, object] = {}
+
+        def forward(self, *_: object) -> torch.Tensor:
+            return torch.tensor(float("nan"), requires_grad=True)
+
+    steps: list[CohortStep] = []
+    for done in train(runs, source, frozen):
+        steps.append(done)
+        if done.step == 2:
+            runs["b"].objective.terms["optical"].loss = Broken()
+    assert "optical is nan at step 3" in steps[3].failed["b"] and "after step 2" in steps[3].failed["b"]
+    assert [sorted(done.reports) for done in steps[3:]] == [["a"], ["a"], ["a"]]
+    assert same(runs["a"], run_through(cohort, a={})["a"])
+
+
+def test_the_teacher_follows_by_the_closed_form(cohort: Cohort) -> None:
+    runs, source, frozen = cohort(a={})
+    run = runs["a"]
+    before = {key: value.clone() for key, value in run.teachers["spectral"].backbone.state_dict().items()}
+    next(iter(train(runs, source, frozen)))
+    # The momentum of the first step is the schedule's start, 0.9.
+    for key, value in run.teachers["spectral"].backbone.state_dict().items():
+        expected = 0.9 * before[key] + 0.1 * run.student.state_dict()[key]
+        assert torch.allclose(value, expected, atol=1e-7), key
+
+
+def test_a_stem_without_gradient_is_noted(cohort: Cohort) -> None:
+    only_optical = {**OPTICAL, "objective": {"optical": OPTICAL["objective"]["optical"]}}
+    runs = run_through(cohort, a={}, b=OPTICAL, c=only_optical)
+    assert runs["a"].untouched == {"rgb"}
+    assert runs["b"].untouched == set()
+    assert runs["c"].untouched == {"s2_10"}
+
+
+def test_collapse_is_seen_where_nothing_holds_the_views_apart(cohort: Cohort) -> None:
+    train_long = {"train": {"steps": 60, "batch": 16, "lr": 5e-3}}
+    runs, source, frozen = cohort(a=train_long, b={**COLLAPSING, **train_long})
+    last = None
+    for done in train(runs, source, frozen):
+        last = done
+    assert last is not None
+    assert last.reports["b"].spread is not None and last.reports["b"].spread.is_collapsed
+    assert last.reports["a"].spread is not None and not last.reports["a"].spread.is_collapsed
+
+
+def test_parts_that_use_the_rest_of_the_contracts(cohort: Cohort) -> None:
+    tables = recipe()
+    remembers = {**tables["objective"], "queue": {"loss": "test_queue", "toward": "spectral", "head": "views"}}
+    runs = run_through(
+        cohort, q={"objective": remembers}, b={"balance": {"use": "test_learned"}}, e={"balance": {"use": "test_equal"}}
+    )
+    assert runs["q"].objective.terms["queue"].loss.queue.abs().sum() > 0
+    assert runs["b"].objective.balance.log_variance.abs().sum() > 0
+    assert not same_student(runs["e"], runs["b"])
+
+
+def test_a_masked_pass_is_made_for_a_loss_that_needs_one(cohort: Cohort) -> None:
+    tables = recipe()
+    masked = {"masked": {"loss": "test_masked", "toward": "spectral", "on": "late", "head": "none"}}
+    runs = run_through(cohort, m={"objective": {**tables["objective"], **masked}})
+    assert runs["m"].student.mask_token.abs().sum() > 0
+    again = run_through(cohort, m={"objective": {**tables["objective"], **masked}}, a={})
+    assert same(runs["m"], again["m"])

@@ -1,0 +1,209 @@
+"""One small table in every format, to the letter."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from deo_bench.reports.cells import Column
+from deo_bench.reports.grid import grids
+from deo_bench.reports.render_csv import FIELDS, comma_separated
+from deo_bench.reports.render_latex import escape, latex
+from deo_bench.reports.render_markdown import markdown
+from deo_bench.reports.render_terminal import terminal
+from deo_bench.reports.statistics import Difference, Estimate
+from deo_bench.reports.table import ABOVE_STUDENTS, Cell, Row, Table, Tables
+from deo_bench.reports.wording import difference_text, number
+
+TASKS = ("cover", "uses")
+
+
+def column(task: str) -> Column:
+    metric = "micro_map" if task == "uses" else "accuracy"
+    groups = 44 if task == "uses" else None
+    return Column(task, "knn5_l2", "scenes-v1", "s2_10", "student", metric, "max", 1000, groups, "c", "published")
+
+
+def three(value: float, half: float) -> Estimate:
+    return Estimate(value, value - half, value + half, 3, 2.5)
+
+
+def gain(value: float, half: float) -> Difference:
+    return Difference(value, value - half, value + half, 0.01, 2.5, 3, "paired")
+
+
+def made() -> Tables:
+    one = Estimate(0.84, 0.81, 0.86, 1, None)
+    rows = (
+        Row("untrained", "cell", 3, (Cell(three(0.54, 0.01)), Cell(three(0.33, 0.02)))),
+        Row("optical=tiny_optical", "cell", 3,
+            (Cell(three(0.42, 0.02), gain(-0.118, 0.035)), Cell(three(0.35, 0.03), gain(0.021, 0.03), True)),
+            ("10-band stem got no gradient",), ("tiny_optical",)),
+        Row("pixel_bag", "baseline", 1,
+            (Cell(one, gain(0.3, 0.02), notes=(ABOVE_STUDENTS,)), Cell(reason="not evaluated"))),
+        Row("majority", "reference", 1, (Cell(Estimate(0.12, 0.1, 0.14, 1, None), gain(-0.42, 0.02)),
+                                         Cell(Estimate(0.2, 0.18, 0.22, 1, None), gain(-0.13, 0.02)))),
+    )  # fmt: skip
+    table = Table(
+        "scenes-v1", "knn5_l2", "s2_10", "student", tuple(map(column, TASKS)), rows, "untrained", "experiments/x_y.toml"
+    )
+    return Tables([table, replace(table, probe="linear")], problems=["runs/a|b.json: not used, it is torn"])
+
+
+MARKDOWN = """\
+### scenes-v1, probe knn5\\_l2, bands s2\\_10, student weights
+
+|  | runs | cover<br>accuracy<br>n = 1,000 | uses<br>micro-mAP<br>n = 1,000 in 44 groups |
+| --- | ---: | ---: | ---: |
+| untrained | 3 | 54.0 ±1.0 | 33.0 ±2.0 |
+| optical=tiny\\_optical<sup>1</sup> | 3 | 42.0 ±2.0 | **35.0 ±3.0** |
+| *not trained here* |  |  |  |
+| pixel\\_bag | 1 | 84.0 [81.0, 86.0]<sup>2</sup> | –<sup>3</sup> |
+| *references* |  |  |  |
+| majority | 1 | 12.0 [10.0, 14.0] | 20.0 [18.0, 22.0] |
+
+<sup>1</sup> 10-band stem got no gradient<br>
+<sup>2</sup> above every student<br>
+<sup>3</sup> not evaluated
+"""
+DIFFERENCES = """\
+| optical=tiny\\_optical<sup>1</sup> | 3 | -11.8 [-15.3, -8.3] | +2.1 [-0.9, 5.1] *unresolved* |
+| *not trained here* |  |  |  |
+| pixel\\_bag | 1 | +30.0 [28.0, 32.0] | –<sup>2</sup> |
+"""
+
+
+def test_markdown_to_the_letter() -> None:
+    text = markdown(made())
+    assert text.startswith(MARKDOWN)
+    assert DIFFERENCES in text
+    assert "- runs/a\\|b.json: not used, it is torn" in text
+    assert "### against untrained: scenes-v1, probe linear" in text, "every probe has its tables"
+
+
+def test_the_caption_says_what_is_needed_to_read_it() -> None:
+    scores, differences = (grid.caption for grid in grids(made().tables[0]))
+    for words in ("protocol scenes-v1 (synthetic", "bands s2_10", "Mean over 3 seeds", "experiments/x_y.toml", "Bold"):
+        assert words in scores
+    assert "against 'untrained'" in differences and "Unresolved: the interval includes zero" in differences
+    single = replace(made().tables[0], rows=tuple(replace(row, runs=1) for row in made().tables[0].rows))
+    assert "how much seeds vary is not known" in grids(single)[0].caption
+
+
+def test_unpaired_differences_are_said() -> None:
+    table = made().tables[0]
+    row = table.rows[1]
+    cells = tuple(replace(cell, difference=replace(gain(0.1, 0.2), pairing="unpaired")) for cell in row.cells)
+    changed = replace(table, rows=(table.rows[0], replace(row, cells=cells)))
+    assert any("no seed in common with 'untrained'" in note for note in grids(changed)[1].footnotes)
+
+
+def test_without_a_baseline_row_there_is_one_view() -> None:
+    table = made().tables[0]
+    rows = tuple(replace(row, cells=tuple(replace(cell, difference=None) for cell in row.cells)) for row in table.rows)
+    assert [grid.name for grid in grids(replace(table, rows=rows, against=None))] == ["scores"]
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.09, "+9.0"), (-0.0221, "-2.2"), (-0.0001, "0.0"), (0.0001, "0.0")])
+def test_signs(value: float, text: str) -> None:
+    assert number(value, signed=True) == text
+
+
+def test_a_difference_shows_gain_and_loss_alike() -> None:
+    assert difference_text(gain(0.09, 0.035)) == "+9.0 [5.5, 12.5]"
+    assert difference_text(gain(-0.022, 0.01)) == "-2.2 [-3.2, -1.2]"
+
+
+def test_the_terminal_shows_the_first_probe_and_names_the_others() -> None:
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+    console.print(terminal(made(), width=100))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "84.0 [81.0, 86.0] ²" in text
+    assert "unresolved" in text
+    assert "Also there: linear (--all shows them)." in text
+    assert "Look at: runs/a|b.json" in text
+    assert "probe linear" not in text
+    console.print(terminal(made(), show_all=True, width=100))
+    assert "probe linear" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_wide_table_is_cut_not_squeezed(width: int) -> None:
+    wide = made()
+    table = wide.tables[0]
+    tasks = tuple(column(f"task-{place}") for place in range(7))
+    rows = tuple(replace(row, cells=(row.cells[0],) * 7) for row in table.rows)
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(terminal(Tables([replace(table, columns=tasks, rows=rows)]), width=width))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= width
+    assert all(f"task-{place}" in text for place in range(7))
+    assert "…" not in text
+    assert text.count("-11.8 [-15.3, -8.3]") == 7
+
+
+def test_csv_holds_tidy_numbers_and_empties_not_zeros() -> None:
+    rows = list(csv.DictReader(io.StringIO(comma_separated(made()))))
+    assert tuple(rows[0]) == FIELDS
+    assert len(rows) == 2 * 4 * 2
+    found = {name: value for name, value in rows[2].items() if value}
+    assert found == {
+        "label": "optical=tiny_optical", "kind": "cell", "task": "cover", "probe": "knn5_l2", "protocol": "scenes-v1",
+        "metric": "accuracy", "direction": "max", "bands": "s2_10", "band_labels": "published", "weights": "student",
+        "n": "1000", "runs": "3", "value": "0.42", "low": "0.4", "high": "0.44", "df": "2.5",
+        "interval": "seeds and images",
+        "best": "False", "against": "untrained", "difference": "-0.118", "difference_low": "-0.153",
+        "difference_high": "-0.083", "difference_p": "0.01", "difference_df": "2.5", "difference_runs": "3",
+        "pairing": "paired", "notes": "10-band stem got no gradient",
+    }  # fmt: skip
+    hole = rows[5]
+    assert (hole["label"], hole["value"], hole["missing"]) == ("pixel_bag", "", "not evaluated")
+
+
+def environments(text: str) -> Iterator[str]:
+    for part in text.split(r"\begin{table}")[1:]:
+        yield part.split(r"\end{table}")[0]
+
+
+def test_latex_has_booktabs_and_the_same_words() -> None:
+    text = latex(made())
+    tables = list(environments(text))
+    assert len(tables) == 4
+    for table in tables:
+        assert [table.count(rule) for rule in (r"\toprule", r"\bottomrule")] == [1, 1]
+        body = table.split(r"\midrule", 1)[1].split(r"\bottomrule")[0]
+        rows = [line for line in body.splitlines() if line.endswith(r"\\") and not line.startswith(r"\multicolumn")]
+        assert {line.count("&") for line in rows} == {3}
+    assert r"\textbf{35.0 $\pm$3.0}" in tables[0]
+    assert r"optical=tiny\_optical\textsuperscript{1} & 3 & 42.0 $\pm$2.0" in tables[0]
+    assert r"+2.1 [$-$0.9, 5.1]{\footnotesize  \textit{unresolved}}" in tables[1]
+    assert r"experiments/x\_y.toml" in text
+
+
+def test_latex_escapes_what_tex_reads() -> None:
+    assert escape("a_b & 50% {x} ~^ \\ ±") == (
+        r"a\_b \& 50\% \{x\} \textasciitilde{}\textasciicircum{} \textbackslash{} $\pm$"
+    )
+
+
+@pytest.mark.system
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex (texlive-latex-recommended)")
+def test_latex_compiles_by_itself_and_in_a_paper(tmp_path: Path) -> None:
+    (tmp_path / "table.tex").write_text(latex(made()), encoding="utf-8")
+    (tmp_path / "paper.tex").write_text(
+        r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}After.\end{document}"
+    )
+    for name in ("table", "paper"):
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{name}.tex"]
+        told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert told.returncode == 0, told.stdout[-2000:]
+        assert (tmp_path / f"{name}.pdf").stat().st_size > 10_000
+    assert "After." not in (tmp_path / "table.tex").read_text()

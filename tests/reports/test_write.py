@@ -1,0 +1,168 @@
+"""A whole report in files: what is there, that it stands alone, and that the same scores give the same bytes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deo_bench.errors import UserError
+from deo_bench.reports.entries import Entry, Scope
+from deo_bench.reports.figure import draw
+from deo_bench.reports.page import page
+from deo_bench.reports.palette import UNTAUGHT, colour, colours
+from deo_bench.reports.spec import ReportSpec, check_spec, read_spec
+from deo_bench.reports.table import Tables
+from deo_bench.reports.write import make_tables, stale_files, write_report
+from tests.reports.conftest import FakeStore, run_name
+
+ROOT = Path(__file__).parents[2]
+SPEC = ReportSpec(title="Which <teachers>?", question="Both & neither?", baseline="untrained", notes=("Made up.",))
+
+
+@pytest.fixture
+def rows(fake: FakeStore) -> list[Entry]:
+    """Three cells, a baseline above them, and a torn score."""
+    found = [
+        replace(fake.cell("none", [0.5, 0.51, 0.49]), is_untrained=True),
+        replace(fake.cell("ema", [0.6, 0.62, 0.61]), teachers=("ema",), marks=("collapsed",)),
+        replace(fake.cell("both", [0.5, 0.51, 0.52]), teachers=("ema", "tiny_optical")),
+        fake.single("pixel_bag", 0.8),
+    ]
+    (fake.root / run_name("none", 0) / "scores" / "torn.json").write_text("{")
+    return found
+
+
+@pytest.fixture
+def made(fake: FakeStore, rows: list[Entry], scope: Scope) -> Tables:
+    return make_tables(SPEC, rows, scope, fake.root)
+
+
+def test_every_format_is_written_and_the_scores_beside_it(made: Tables, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    paths = write_report(SPEC, made, out)
+    assert sorted(path.name for path in paths) == sorted(
+        ["scores.csv", "table.md", "table.tex", "table.csv", "index.html",
+         "scores.png", "differences.png", "scores.pdf", "differences.pdf"]
+    )  # fmt: skip
+    assert sorted(out.iterdir()) == sorted(paths)
+    text = (out / "scores.csv").read_text()
+    assert text.startswith("label,kind,subject,task,probe,") and text.count("\n") == 11
+    assert str(tmp_path) not in text
+    assert "torn.json: not used" in (out / "table.md").read_text().replace("\\", "")
+
+
+def test_the_same_scores_give_the_same_bytes(
+    fake: FakeStore, rows: list[Entry], scope: Scope, made: Tables, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    write_report(SPEC, made, out)
+    assert stale_files(SPEC, make_tables(SPEC, rows, scope, fake.root), out) == []
+    (out / "table.md").write_text("old")
+    (out / "scores.png").unlink()
+    assert [path.name for path in stale_files(SPEC, made, out)] == ["table.md", "scores.png"]
+
+
+def test_only_what_is_asked_for_is_written(made: Tables, tmp_path: Path) -> None:
+    spec = SPEC.model_copy(update={"formats": ("csv",)})
+    assert [path.name for path in write_report(spec, made, tmp_path)] == ["scores.csv", "table.csv"]
+
+
+def test_the_page_stands_alone(made: Tables) -> None:
+    text = page(SPEC, made, made.tables)
+    outside = [link for link in re.findall(r'(?:src|href)="([^"]*)"', text) if not link.startswith("#")]
+    assert not outside
+    assert "Which &lt;teachers&gt;?" in text and "Both &amp; neither?" in text
+    assert text.count("<svg") == 2
+    assert "pixel_bag: cover (knn5_l2, s2_10)" in text
+    assert "torn.json: not used" in text
+    assert "<b>61" in text, "ema leads with a resolved difference"
+
+
+def test_a_figure_has_no_panel_for_what_is_not_there(made: Tables, fake: FakeStore, scope: Scope) -> None:
+    table = made.tables[0]
+    assert draw(table, "scores", "png").startswith(b"\x89PNG")  # type: ignore[union-attr]
+    bare = replace(table, rows=tuple(row for row in table.rows if row.kind == "baseline"))
+    assert draw(bare, "differences", "svg") is None
+    assert draw(replace(table, rows=()), "scores", "svg") is None
+
+
+def test_several_band_sets_have_figures_of_their_own(
+    fake: FakeStore, rows: list[Entry], scope: Scope, tmp_path: Path
+) -> None:
+    for label in ("none", "ema", "both"):
+        fake.cell(label, [0.4, 0.5, 0.45], bands="rgb")
+    spec = SPEC.model_copy(update={"formats": ("png",)})
+    made = make_tables(spec, rows, replace(scope, bands=("s2_10", "rgb")), fake.root)
+    names = {path.name for path in write_report(spec, made, tmp_path / "out")}
+    assert names == {
+        "scores.csv",
+        *(f"{view}-{bands}.png" for view in ("scores", "differences") for bands in ("s2_10", "rgb")),
+    }
+
+
+def test_a_teacher_keeps_its_colour_and_two_share_a_dot() -> None:
+    assert colour("dinov3_vitb16") == colour("dinov3_vitl16") != colour("dinov2_vitb14")
+    assert colours(("ema", "tiny_optical")) == (colour("ema"), colour("tiny_optical"))
+    assert colours(("ema",)) == (colour("ema"), colour("ema"))
+    assert colours(()) == (UNTAUGHT, UNTAUGHT)
+    assert colour("something_else") == colour("something_else")
+
+
+def test_a_report_narrows_the_columns(scope: Scope) -> None:
+    wide = Scope(("a", "b"), {"p": ("knn", "linear"), "q": ("linear",)}, ("s2_10", "rgb"))
+    narrow = ReportSpec(tasks=("b",), probes=("linear", "knn"), bands=("rgb",)).narrow(wide)
+    assert (narrow.tasks, narrow.bands, narrow.protocols) == (
+        ("b",),
+        ("rgb",),
+        {"p": ("linear", "knn"), "q": ("linear",)},
+    )
+    assert ReportSpec().narrow(scope) == scope
+    with pytest.raises(UserError, match="task 'cuver', which the experiment lacks, did you mean 'cover'"):
+        ReportSpec(tasks=("cuver",)).narrow(scope)
+
+
+def test_mistakes_in_a_report_file_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"x\.toml: unknown key 'titel', did you mean 'title'"):
+        check_spec({"titel": "a"}, "x.toml")
+    with pytest.raises(UserError, match=r"x\.toml: formats\.0: .*'markdown'.*got 'word'"):
+        check_spec({"formats": ["word"]}, "x.toml")
+    path = tmp_path / "x.toml"
+    path.write_text("title = ")
+    with pytest.raises(UserError, match=r"x\.toml: .*line 1"):
+        read_spec(path)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_spec(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "reports").glob("*.toml")), ids=lambda path: path.stem)
+def test_a_preset_names_an_experiment_that_is_there(path: Path) -> None:
+    spec = read_spec(path)
+    assert spec.title and spec.question and spec.experiment
+    assert (path.parent / spec.experiment).is_file()
+
+
+LIGHT = """
+import sys
+from pathlib import Path
+from deo_bench.reports.entries import Entry, Scope
+from deo_bench.reports.spec import ReportSpec
+from deo_bench.reports.write import make_tables, write_report
+store, out, name = sys.argv[1:]
+entries = [Entry("a", "cell", [(seed, f"{name}-s{seed}") for seed in range(3)])]
+spec = ReportSpec(baseline="a")
+made = make_tables(spec, entries, Scope(("cover",), {"scenes-v1": ("knn5_l2",)}, ("s2_10",)), Path(store))
+assert len(write_report(spec, made, Path(out))) == 7 and len(made.scores) == 3
+sys.exit("loaded torch" if "torch" in sys.modules else 0)
+"""
+
+
+def test_a_report_loads_no_torch(fake: FakeStore, tmp_path: Path) -> None:
+    fake.cell("a", [0.4, 0.5, 0.6])
+    command = [sys.executable, "-c", LIGHT, str(fake.root), str(tmp_path / "out"), run_name("a", 0)[:12]]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert told.returncode == 0, told.stderr

@@ -1,0 +1,69 @@
+"""What starts without torch, looked at in a fresh interpreter."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LOOK = """
+import sys
+{code}
+heavy = sorted({{"torch", "timm", "lightning", "torchvision", "sklearn", "matplotlib"}} & set(sys.modules))
+sys.stdout.flush()
+sys.exit("loaded " + ", ".join(heavy) if heavy else 0)
+"""
+
+COMMAND = """
+from deo_bench.cli import main
+try:
+    main({arguments})
+except SystemExit as end:
+    assert not end.code, end.code
+"""
+
+
+def fresh(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", LOOK.format(code=code)], capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("code", ["import deo_bench", "import deo_bench.registry; deo_bench.registry.Registry()"])
+def test_importing_the_package_loads_no_torch(code: str) -> None:
+    told = fresh(code)
+    assert told.returncode == 0, told.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["run", "--help"], ["list"], ["list", "losses"], ["show", "coding_rate"], ["data", "list"]],
+    ids=" ".join,
+)
+def test_a_light_command_loads_no_torch(arguments: list[str]) -> None:
+    told = fresh(COMMAND.format(arguments=arguments))
+    assert told.returncode == 0, told.stderr
+    assert told.stdout
+
+
+@pytest.mark.parametrize("arguments", [["plan", "quickstart"], ["data", "check", "scenes-cover"]], ids=" ".join)
+def test_planning_generates_and_reads_without_torch(arguments: list[str], store: Path) -> None:
+    told = fresh(COMMAND.format(arguments=[*arguments, "--store", str(store)]))
+    assert told.returncode == 0, told.stderr
+
+
+def test_a_report_loads_no_torch(store: Path, tmp_path: Path) -> None:
+    arguments = ["report", "quickstart", "--store", str(store), "--out", str(tmp_path / "out")]
+    told = fresh(COMMAND.format(arguments=arguments).replace('"matplotlib"', ""))
+    assert "torch" not in told.stderr and (tmp_path / "out" / "scores.csv").is_file(), told.stderr
+
+
+def test_the_look_itself_sees_torch() -> None:
+    assert "loaded" in fresh("import torch").stderr
+
+
+def test_waiting_is_passive_unless_the_user_chose_otherwise() -> None:
+    code = "import os; os.environ.pop('OMP_WAIT_POLICY', None)" + COMMAND.format(arguments=["--version"])
+    assert fresh(f"{code}\nassert os.environ['OMP_WAIT_POLICY'] == 'passive'").returncode == 0
+    code = code.replace("pop('OMP_WAIT_POLICY', None)", "update(OMP_WAIT_POLICY='active')")
+    assert fresh(f"{code}\nassert os.environ['OMP_WAIT_POLICY'] == 'active'").returncode == 0
