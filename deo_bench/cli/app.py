@@ -16,6 +16,7 @@ from deo_bench.cli.plan import plan
 from deo_bench.cli.report import report
 from deo_bench.cli.run import run
 from deo_bench.cli.runs import runs
+from deo_bench.cli.score import score
 from deo_bench.cli.show import show
 
 app = typer.Typer(
@@ -48,6 +49,7 @@ app.command("list")(list_)
 app.command()(show)
 app.command()(check)
 app.command()(runs)
+app.command()(score)
 app.command()(report)
 app.add_typer(data, name="data")
 app.command()(new)

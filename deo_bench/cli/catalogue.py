@@ -14,7 +14,7 @@ def catalogue(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 where a table is stale.")] = False,
     root: Annotated[Path, typer.Option(help="The checkout.")] = Path(),
 ) -> None:
-    """Write the tables of teachers/, students/ and losses/ from what the parts declare."""
+    """Write the catalogue of a checkout. The tables of teachers/, students/ and losses/, from what parts declare."""
     from deo_bench.reports.catalogue import PAGES, stale, write
 
     if not any((root / page).is_file() for page in PAGES):

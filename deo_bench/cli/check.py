@@ -20,7 +20,7 @@ def check(
     parts: PartsOption = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="An option, as in eps=0.05; repeat.")] = None,
 ) -> None:
-    """Hold a part against its contract, on the CPU, in seconds; exit with 1 where it breaks a rule."""
+    """Hold a part against its contract. On the CPU, in seconds; exits with 1 where it breaks a rule."""
     files = list(parts or ())
     if Path(name).suffix == ".py":
         files.append(Path(name))

@@ -22,7 +22,7 @@ def list_(
     ] = None,
     parts: PartsOption = None,
 ) -> None:
-    """Say what exists: parts of every kind, experiments, recipes and reports."""
+    """Say what exists. Parts of every kind, experiments, recipes and reports."""
     if what in PRESETS:
         _draw(what, _presets(what))
         return

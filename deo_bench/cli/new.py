@@ -29,7 +29,7 @@ def new(
         ),
     ] = None,
 ) -> None:
-    """Write a part file and its test, ready to fill in; nothing is overwritten."""
+    """Write a part file and its test to fill in. Nothing is overwritten."""
     kind = kind_of(kind)
     if not _NAME.fullmatch(name):
         raise UserError(f"{name!r} is no name for a part: lower case, digits and _ only, a letter first")

@@ -1,4 +1,4 @@
-"""`deo-bench report`: an answer rendered again from the scores in the store."""
+"""`deo-bench report`: the paper's table and figure from what is in the store."""
 
 from __future__ import annotations
 
@@ -15,35 +15,38 @@ def report(
     file: Annotated[str, typer.Argument(help="A report file, or a preset's name such as quickstart.")],
     store: StoreOption = STORE,
     data: DataOption = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to; else reports/NAME.")] = None,
     format_: Annotated[str, typer.Option("--format", help="Table as rich, markdown, latex or csv.")] = "rich",
-    out: Annotated[Path | None, typer.Option(help="Folder for its files; else reports/NAME.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 where a file is stale.")] = False,
-    show_all: Annotated[bool, typer.Option("--all", help="Every column in the terminal.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Show the tables of every probe.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether what is on disk is up to date.")] = False,
 ) -> None:
-    """Show a report's table and write its page, figures and tidy scores; nothing is trained or scored."""
+    """Render tables, figures and page of an experiment from its scores; nothing is trained."""
     from rich.console import Console
 
-    from deo_bench.cli.answer import check_format, show_answer
-    from deo_bench.experiments.answer import entries_of, report_of, scope_of
+    from deo_bench.cli.answer import check_format, show_table, write_answer
+    from deo_bench.experiments.answer import with_baseline
     from deo_bench.experiments.file import read_experiment
     from deo_bench.experiments.plan import make_plan
     from deo_bench.recipe import find_preset
     from deo_bench.reports.spec import read_spec
-    from deo_bench.reports.write import make_tables, stale_files
+    from deo_bench.reports.write import stale_files
 
     check_format(format_)
     path = find_preset(file, "reports")
-    asked = read_spec(path)
-    if asked.experiment is None:
-        raise UserError(f"{path}: says no experiment; expected experiment = FILE, relative to it")
-    plan = make_plan(read_experiment(str(path.parent / asked.experiment)), store, data, skip_missing=True)
+    spec = read_spec(path)
+    if spec.experiment is None:
+        raise UserError(f"{path}: experiment = … is missing: the file that the report answers, relative to this one")
+    plan = make_plan(read_experiment(str(path.parent / spec.experiment)), store, data, skip_missing=True)
+    spec = with_baseline(spec, plan)
+    folder = out or Path("reports") / path.stem
+    console = Console(stderr=format_ != "rich")
+    made = show_table(plan, spec, format_, console, all_, quiet=check)
     if not check:
-        show_answer(plan, format_, out, Console(stderr=format_ != "rich"), show_all, asked)
+        write_answer(spec, made, folder, console)
         return
-    spec = report_of(plan, asked)
-    made = make_tables(spec, entries_of(plan), scope_of(plan), store)
-    stale = stale_files(spec, made, out or Path("reports") / plan.experiment.name)
-    for name in stale:
-        typer.echo(f"{name} is not what the scores say; `deo-bench report {file}` writes it")
+    stale = stale_files(spec, made, folder)
+    for item in stale:
+        typer.echo(f"not what would be written: {item}")
     if stale:
         raise typer.Exit(1)
+    typer.echo(f"up to date: {folder}")

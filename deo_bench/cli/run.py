@@ -46,7 +46,7 @@ def run(
         console.print(line, markup=False, soft_wrap=True)
     failed: list[str] = []
     if plan.runs_to_do() or plan.scores_to_do():
-        failed = _carry_out(plan, device, threads, console, plain or None)
+        failed = carry_out(plan, device, threads, console, plain or None)
     show_answer(plan, format_, out, console, all_)
     if failed:
         for line in failed:
@@ -54,8 +54,8 @@ def run(
         raise typer.Exit(1)
 
 
-def _carry_out(plan, device: str, threads: int | None, console, plain: bool | None) -> list[str]:  # type: ignore[no-untyped-def]
-    """Launch a plan; the failures. Torch is loaded here, and not where there is nothing to do."""
+def carry_out(plan, device: str, threads: int | None, console, plain: bool | None) -> list[str]:  # type: ignore[no-untyped-def]
+    """Do what a plan lacks; the failures. Torch is loaded here, and not where there is nothing to do."""
     import torch
 
     from deo_bench.cli.display import Display

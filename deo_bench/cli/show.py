@@ -20,7 +20,7 @@ def show(
     parts: PartsOption = None,
     store: StoreOption = STORE,
 ) -> None:
-    """Show one thing fully: a part's card, options and docstring; an experiment or recipe; a run."""
+    """Show one thing fully. A part's card, options and docstring; an experiment or recipe; a run."""
     registry = Registry(parts or ())
     found = registry.find(name)
     for declared in found:

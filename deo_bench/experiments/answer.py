@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 from deo_bench.errors import StoreError
 from deo_bench.experiments.plan import Plan
@@ -37,23 +36,20 @@ def scope_of(plan: Plan) -> Scope:
     )
 
 
-def report_of(plan: Plan, spec: ReportSpec | None = None) -> ReportSpec:
-    """A report as given, else the one that the experiment names, else a plain one.
-
-    Differences are to the untrained student unless it says otherwise.
-    """
+def report_of(plan: Plan) -> ReportSpec:
+    """The report that the experiment names, or a plain one."""
     settings = plan.experiment.settings
-    if spec is None and settings.report:
-        spec = read_spec(report_path(plan, settings.report))
-    spec = spec or ReportSpec(title=settings.title or plan.experiment.name)
-    if spec.baseline is None or spec.baseline == UNTRAINED:
-        spec = spec.model_copy(update={"baseline": untrained_label(plan)})
-    return spec
+    spec = ReportSpec(title=settings.title or plan.experiment.name)
+    if settings.report:
+        spec = read_spec((plan.experiment.path.parent / settings.report).resolve())
+    return with_baseline(spec, plan)
 
 
-def report_path(plan: Plan, name: str) -> Path:
-    """Where a report file that an experiment names is: relative to the experiment."""
-    return (plan.experiment.path.parent / name).resolve()
+def with_baseline(spec: ReportSpec, plan: Plan) -> ReportSpec:
+    """The report with the row that differences are to: what it says, else the untrained student."""
+    if spec.baseline is not None and spec.baseline != UNTRAINED:
+        return spec
+    return spec.model_copy(update={"baseline": untrained_label(plan)})
 
 
 def untrained_label(plan: Plan) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deo_bench.bands import band_set, has_bands
+from deo_bench.bands import BAND_SETS, band_set, has_bands
 from deo_bench.data import Places
 from deo_bench.engine.request import REFERENCES, Request, probe_identity
 from deo_bench.errors import MissingInput, UserError
@@ -84,9 +84,9 @@ def make_plan(experiment: Experiment, store: Path, data: Path | None = None, ski
         _attempt(plan, f"cell {cell.label}", skip_missing, lambda cell=cell: _add_cell(plan, cell))
     if not plan.rows:
         raise UserError(f"{experiment.path}: nothing is left to do: {'; '.join(plan.missing)}")
-    _add_baselines(plan, cells, skip_missing)
+    _add_baselines(plan, skip_missing)
     for task in experiment.tasks:
-        _attempt(plan, f"task {task.name}", skip_missing, lambda task=task: _add_scores(plan, task))
+        _attempt(plan, f"task {task.name}", skip_missing, lambda task=task: add_scores(plan, task))
     return plan
 
 
@@ -125,8 +125,8 @@ def _add_run(plan: Plan, name: str, recipe: Recipe, seed: int, depth: int, label
             raise MissingInput(f"teacher {table.use!r}: there is no trained run {needed.run} in {plan.store.root}")
 
 
-def _add_baselines(plan: Plan, cells: list[GridCell], skip_missing: bool) -> None:
-    experiment, recipes = plan.experiment, [cell.recipe for cell in cells]
+def _add_baselines(plan: Plan, skip_missing: bool) -> None:
+    experiment, recipes = plan.experiment, [row.recipe for row in plan.rows if row.recipe is not None]
     for table in experiment.baselines:
         if table.use == "untrained":
             for row in untrained_rows(experiment, recipes, plan.identifier, experiment.settings.seeds):
@@ -148,7 +148,8 @@ def _add_baselines(plan: Plan, cells: list[GridCell], skip_missing: bool) -> Non
         _attempt(plan, f"baseline {table.use}", skip_missing, add)
 
 
-def _add_scores(plan: Plan, task: NamedTask) -> None:
+def add_scores(plan: Plan, task: NamedTask) -> None:
+    """Ask for every score of every row on a task."""
     registry = plan.experiment.registry
     built = registry.build("task", task.part.use, options=task.part.options)
     content, have = built.fingerprint(plan.places), built.bands(plan.places)
@@ -184,7 +185,8 @@ def _fed(plan: Plan, row: Row) -> set[str]:
             return set(needed.recipe.student.bands)
         if facts.get("needs") != "bands":
             return set(facts.get("bands", ["rgb"]))
-    return {name for other in plan.rows if other.recipe is not None for name in other.recipe.student.bands}
+    fed = {name for other in plan.rows if other.recipe is not None for name in other.recipe.student.bands}
+    return fed or set(BAND_SETS)
 
 
 def _requests_of(

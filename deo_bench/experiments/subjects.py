@@ -27,12 +27,12 @@ class Row:
     marks: tuple[str, ...] = field(default=(), compare=False)
 
 
-def baseline_row(part: PartTable, experiment: Experiment, recipe: Recipe, identifier: Identifier) -> Row:
+def baseline_row(part: PartTable, experiment: Experiment, recipe: Recipe | None, identifier: Identifier) -> Row:
     """The row of a baseline that is no run."""
     told: dict[str, object] = {"use": part.use, "options": part.options}
     if part.use == "majority":
         return _reference("majority class", part, told)
-    if part.use == "supervised":
+    if part.use == "supervised" and recipe is not None:
         whole = part if part.options else PartTable(use="supervised", options=_defaults(experiment, "supervised"))
         student = {"student": recipe.student.model_dump(mode="json", exclude={"bands"})}
         versions = [experiment.registry.get("probe", "supervised").identity]

@@ -11,6 +11,9 @@ from torch import Tensor
 MEMORY = 16
 """Pairs of steps and gradient changes that are kept."""
 
+WINDOW = 4
+"""Steps whose gain is held against the tolerance: the curvature is only estimated, at first by the diagonal alone."""
+
 MAX_TRIES = 20
 """Lengths tried along one direction: after so many halvings only rounding is left."""
 
@@ -30,17 +33,16 @@ class Objective(Protocol):
 def minimise(objective: Objective, values: Tensor, tolerance: float, max_passes: int) -> tuple[Tensor, float, int]:
     """The values at the minimum, the objective there, and how many evaluations it took.
 
-    It ends when the Newton decrement g' H^-1 g / 2, the quadratic estimate of what is left to gain, is below
-    `tolerance` times the objective, or where rounding leaves no step that gains.
+    It ends when both what is left to gain by the quadratic estimate (the Newton decrement g' H^-1 g / 2) and what the
+    last `WINDOW` steps gained are below `tolerance` times the objective, or where rounding leaves no step that gains.
     """
     reached, gradient = objective(values)
-    memory, passes = _Memory(objective.preconditioner()), 1
+    memory, passes, path = _Memory(objective.preconditioner()), 1, [reached]
     while passes < max_passes:
         descent = memory.descent(gradient)
         decrement = (gradient * descent).sum().item()
-        # Before some curvature has been seen, the estimate is the preconditioner's alone and has to be far below.
-        limit = 2 * tolerance * reached * (1 if len(memory) > 2 else 1e-4)
-        if decrement <= limit:
+        gained = path[-WINDOW - 1] - reached if len(path) > WINDOW else 1e4 * decrement
+        if max(decrement / 2, gained) <= tolerance * reached:
             break
         there, value, slope, tried = _search(objective, values, reached, descent, decrement)
         passes += tried
@@ -48,6 +50,7 @@ def minimise(objective: Objective, values: Tensor, tolerance: float, max_passes:
             break
         memory.add(there - values, slope - gradient)
         values, reached, gradient = there, value, slope
+        path.append(reached)
     return values, reached, passes
 
 

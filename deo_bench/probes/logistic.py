@@ -22,7 +22,7 @@ FAR = -1e4
 """The logit of a class that the labels never hold (minus this: always): its optimum lies at infinity."""
 
 TOLERANCE = 5e-9
-"""What may be left to gain, relative to the objective."""
+"""What may be left to gain, relative to the objective, up to C = 100; above, in proportion to C."""
 
 
 @dataclass(frozen=True)
@@ -83,16 +83,12 @@ class LogisticRegression:
     def solve(
         self, c: float, start: Weights | None = None, tolerance: float = TOLERANCE, max_passes: int = 4000
     ) -> Weights:
-        """The optimum of one C, from `start` (zero if left out).
-
-        It ends when the Newton decrement, the quadratic estimate of what is left to gain, is below `tolerance`
-        times the objective, or where rounding leaves nothing to gain.
-        """
+        """The optimum of one C, from `start` (zero if left out)."""
         values = self._begin(start)
         if len(self.classes) < (1 if self.is_multi else 2):
             return self._whole(values, 0.0, 0)
         objective = _Objective(self.features, self.labels, self.spread, 1 / (c * len(self.features)))
-        return self._whole(*minimise(objective, values, tolerance, max_passes))
+        return self._whole(*minimise(objective, values, tolerance * max(1.0, c / 100), max_passes))
 
     def _begin(self, start: Weights | None) -> Tensor:
         """The solver's values [K, R + 1] in the principal axes, the last column the bias."""

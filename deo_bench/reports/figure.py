@@ -20,6 +20,7 @@ Format = Literal["svg", "pdf", "png"]
 
 _WIDTH = 7.0
 """Inches: the text width of a page."""
+_MOST_ACROSS = 4
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -71,8 +72,8 @@ def _rows(table: Table, view: View) -> list[Row]:
 def _figure(table: Table, rows: Sequence[Row], view: View) -> Figure:
     from matplotlib.figure import Figure
 
-    across = min(len(table.columns), 4)
-    down = -(-len(table.columns) // across)
+    down = -(-len(table.columns) // _MOST_ACROSS)
+    across = -(-len(table.columns) // down)
     height = down * (0.17 * len(rows) + 0.7) + 0.25
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False, sharey=True)
@@ -82,7 +83,8 @@ def _figure(table: Table, rows: Sequence[Row], view: View) -> Figure:
             axes.set_visible(False)
             continue
         _panel(axes, table, rows, place, view)
-        axes.axhline(split - 0.5, color="0.8", linewidth=0.6, zorder=0)
+        if 0 < split < len(rows):
+            axes.axhline(split - 0.5, color="0.8", linewidth=0.6, zorder=0)
         if place % across == 0:
             axes.set_yticks(range(len(rows)), [row.label for row in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)

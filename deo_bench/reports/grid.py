@@ -69,10 +69,10 @@ def score_grid(table: Table) -> Grid:
 
 
 def difference_grid(table: Table) -> Grid | None:
-    """The differences to the baseline row; none where there are none."""
+    """The differences of the experiment's cells to the baseline row; none where there are none."""
     if not has_differences(table):
         return None
-    rows = [row for row in table.rows if row.label != table.against]
+    rows = [row for row in table.block("cell") if row.label != table.against]
     heading = f"against {table.against}: {title(table)}"
     return _grid(
         table, "differences", heading, difference_caption(table), rows, _difference_slot,

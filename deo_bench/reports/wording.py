@@ -31,17 +31,9 @@ def number(value: float, signed: bool = False) -> str:
     return text[1:] if text == "-0.0" else ("0.0" if text == "+0.0" else text)
 
 
-def half_width(estimate: Estimate) -> float | None:
-    """Half the interval's width where it is a t interval, none where it is a bootstrap's own."""
-    return None if estimate.df is None else (estimate.high - estimate.low) / 2
-
-
-def estimate_text(estimate: Estimate, plus_minus: str = "±") -> str:
-    """`54.1 ±1.3`, or `54.1 [52.0, 56.1]` for a single run."""
-    half = half_width(estimate)
-    if half is None:
-        return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
-    return f"{number(estimate.value)} {plus_minus}{number(half)}"
+def estimate_text(estimate: Estimate) -> str:
+    """`54.1 ±1.3`: the value and half of its interval's width."""
+    return f"{number(estimate.value)} ±{number((estimate.high - estimate.low) / 2)}"
 
 
 def difference_text(gain: Difference) -> str:
@@ -74,10 +66,12 @@ def caption(table: Table) -> str:
     few, many = min(runs, default=0), max(runs, default=0)
     seeds = f"{many} {'seed' if many == 1 else 'seeds'}" if few == many else f"{few} to {many} seeds"
     over_seeds = (
-        f"Mean over {seeds} with the half width of a 95 % t interval over seeds and test images together; in "
-        "brackets: one run, 95 % bootstrap interval over test images only."
+        f"Mean over {seeds} ± half of its 95 % t interval over seeds and test images together; rows of one run: "
+        "± half of a 95 % bootstrap interval over test images only."
     )
-    one_seed = "One run a row, 95 % bootstrap interval over test images only: how much seeds vary is not known."
+    one_seed = (
+        "One run a row, ± half of a 95 % bootstrap interval over test images only: how much seeds vary is not known."
+    )
     sentences = [
         f"Percent on test images; protocol {table.protocol}{_origin(table)}, probe {table.probe}, bands {table.bands}, "
         f"{_WEIGHTS.get(table.weights, table.weights)}.",
@@ -95,7 +89,7 @@ def difference_caption(table: Table) -> str:
     less = " Where less is better, a minus is a gain." if any(c.direction == "min" for c in table.columns) else ""
     sentences = [
         f"Points against {table.against!r} with 95 % t intervals over seeds and test images, paired by seed and by "
-        f"test image (rows that are one run: by test image).{less}",
+        f"test image; where one side is a single run, only the seeds of the other vary.{less}",
         f"{UNRESOLVED.capitalize()}: the interval includes zero. Protocol {table.protocol}{_origin(table)}, "
         f"probe {table.probe}, bands {table.bands}.",
     ]
@@ -105,18 +99,16 @@ def difference_caption(table: Table) -> str:
 def pairing_note(row: Row, against: str | None) -> tuple[str, ...]:
     """Says of a row with seeds that its difference is not paired by seed, or rests on one."""
     gains = [cell.difference for cell in row.cells if cell.difference]
-    if row.kind != "cell" or not gains:
-        return ()
     if any(gain.pairing == "unpaired" for gain in gains):
         return (f"no seed in common with {against!r}: unpaired by seed, paired by test image",)
-    if any(gain.seeds == 1 for gain in gains):
+    if row.runs > 1 and any(gain.seeds == 1 for gain in gains):
         return ("one seed in common: the interval is over test images only",)
     return ()
 
 
 def has_differences(table: Table) -> bool:
-    """Whether there is any difference to show."""
-    return any(cell.difference for row in table.rows for cell in row.cells)
+    """Whether there is any difference of a cell to show."""
+    return any(cell.difference for row in table.block("cell") for cell in row.cells)
 
 
 def _origin(table: Table) -> str:

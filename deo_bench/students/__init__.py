@@ -14,8 +14,8 @@ from deo_bench.registry import decorator
 class Stem(nn.Module):
     """First layer: normalised pixels of a band set to the trunk's tokens.
 
-    `__init__(band_sets, width, patch, *, options)`: `band_sets` maps a name to its bands in order, `width` is D, `patch` the
-    stride. `forward(pixels [B, C, H, W], sees)` gives [B, D, H/patch, W/patch].
+    `__init__(band_sets, width, patch, *, options)`: `band_sets` maps a name to its bands in order, `width` is D,
+    `patch` the stride. `forward(pixels [B, C, H, W], sees)` gives [B, D, H/patch, W/patch].
     """
 
     version = 1
@@ -38,18 +38,16 @@ class Stem(nn.Module):
 class Student(Backbone):
     """A backbone that trains: a stem a band set, then a shared trunk.
 
-    `__init__(stem, band_sets, normalisations, *, options)` for a family: `stem(width, patch)` builds the stem. `embed` and
-    `trunk` are apart so that crops of one size share the trunk's pass across stems; `extract` is the one after the other. Students
-    with batch statistics set `has_batch_statistics`, and their passes stay apart.
+    `__init__(stem, band_sets, normalisations, *, options)` for a family: `stem(width, patch)` builds the stem.
+    `embed` and `trunk` are apart so that crops of one size share the trunk's pass across stems; `extract` is the one
+    after the other. Students with batch statistics set `has_batch_statistics`, and their passes stay apart.
     """
 
     has_batch_statistics = False
     version = 1
     stem: Stem
 
-    def declare(
-        self, band_sets: Mapping[str, tuple[str, ...]], normalisations: Mapping[str, Normalisation]
-    ) -> None:
+    def declare(self, band_sets: Mapping[str, tuple[str, ...]], normalisations: Mapping[str, Normalisation]) -> None:
         """Set bands and normalisation, as every backbone must."""
         self.band_sets = dict(band_sets)
         self.normalisations = dict(normalisations)

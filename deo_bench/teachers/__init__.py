@@ -13,13 +13,14 @@ from deo_bench.registry import decorator
 class Teacher(Backbone):
     """A backbone that is not trained.
 
-    The decorator's facts are its card: `paper`, `licence`, `gated`, `weights` (where they come from: `"hub:…"`, `"file"`, `"none"`), `checksum` (only
-    where the source states one), `trained_on` (names of data sets, so that a table can mark a teacher that has seen a task), and
-    `needs`: what the engine hands to the constructor before the options: `"student"` (the student to follow), `"run"` (a stored run's
-    student) or nothing.
+    The decorator's facts are its card: `paper`, `licence`, `gated`, `weights` (where they come from: `"hub:…"`,
+    `"file"`, `"none"`), `checksum` (only where the source states one), `trained_on` (names of data sets, so that a
+    table can mark a teacher that has seen a task), and `needs`: what the engine hands to the constructor before the
+    options: `"student"` (the student to follow), `"run"` (a stored run's student), `"bands"` (a baseline on any
+    bands: the name of a band set, its bands in order, their normalisation) or nothing.
 
-    `follows` says whether the teacher changes with the student. One that does keeps its own copies of the heads that terms
-    toward it use, in `heads`, and the student's moving copy in `backbone`.
+    `follows` says whether the teacher changes with the student. One that does keeps its own copies of the heads that
+    terms toward it use, in `heads`, and the student's moving copy in `backbone`.
     """
 
     follows = False

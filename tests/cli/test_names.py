@@ -68,7 +68,7 @@ def test_a_part_is_shown_with_card_options_origin_and_text(call: Call) -> None:
     status, out, _ = call("show", "dinov3_vitb16")
     assert status == 0
     assert "teacher dinov3_vitb16 (version 1)" in out and "dinov3.py:" in out
-    assert "gated = true" in out and "licence = " in out and "file = none   (Path | None)" in out
+    assert "gated = false" in out and "licence = " in out and "file = none   (Path | None)" in out
 
 
 def test_a_preset_is_shown(call: Call) -> None:

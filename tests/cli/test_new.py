@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -55,7 +56,7 @@ def test_the_written_test_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "losses/test_own_loss.py"],
         capture_output=True,
         text=True,
-        env={**__import__("os").environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert told.returncode == 0, told.stdout
 
@@ -64,7 +65,7 @@ def test_what_is_written_passes_lint_and_format(tmp_path: Path, monkeypatch: pyt
     if shutil.which("ruff") is None:
         pytest.skip("needs ruff")
     (tmp_path / "deo_bench").mkdir()
-    (tmp_path / "deo_bench" / "registry.py").touch()
+    (tmp_path / "deo_bench" / "registry.py").write_text('"""A checkout."""\n')
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     monkeypatch.chdir(tmp_path)
     for kind in KINDS:

@@ -225,6 +225,12 @@ def written_zeros(file: h5py.File, key: str) -> None:
         stored.id.write_direct_chunk((row * 4000, column * 5000), packed)
 
 
+def virtual(file: h5py.File, key: str) -> None:
+    layout = h5py.VirtualLayout((6, 6), "i2")
+    layout[:] = h5py.VirtualSource("other.hdf5", "x", (6, 6))
+    file.create_virtual_dataset(key, layout)
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "truncated": (cut, "truncated, or not an HDF5 file"),
     "empty": (lambda path: path.write_bytes(b""), "truncated, or not an HDF5 file"),
@@ -242,6 +248,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "made up": (claimed(10**6, chunks=(1000, 1000), compression="gzip"), "claims 2000000000000 bytes and stores 0"),
     "bomb": (band(written_zeros), "4000000000 bytes, more than a band has"),
     "external": (claimed(6, external=[("/etc/hostname", 0, 72)]), "points outside its file"),
+    "virtual": (band(virtual), "points outside its file"),
     "link": (array(h5py.ExternalLink("other.hdf5", "/x")), "a link to elsewhere"),
 }
 

@@ -63,7 +63,8 @@ class FakeStore:
             "subject": subject, "task": task, "probe": probe, "protocol": "scenes-v1", "metric": metric,
             "direction": "max", "value": value, "low": value - 0.05, "high": value + 0.05, "n": n,
             "num_groups": None, "bands": "s2_10", "weights": "student" if "-s" in subject else "file", "step": None,
-            "partition": "default", "band_labels": "published", "task_content": hexes(task, 64), "chosen": {}, "on_edge": False,
+            "partition": "default", "band_labels": "published", "task_content": hexes(task, 64), "chosen": {},
+            "on_edge": False,
         }  # fmt: skip
         record |= fields
         said = [record[name] for name in ("protocol", "bands", "weights", "step", "partition", "task_content")]

@@ -80,7 +80,7 @@ def test_the_page_stands_alone(made: Tables) -> None:
     assert text.count("<svg") == 2
     assert "pixel_bag: cover (knn5_l2, s2_10)" in text
     assert "torn.json: not used" in text
-    assert "<b>61" in text, "ema leads with a resolved difference"
+    assert "<b>60.8" in text, "ema leads with a resolved difference"
 
 
 def test_a_figure_has_no_panel_for_what_is_not_there(made: Tables, fake: FakeStore, scope: Scope) -> None:
@@ -133,7 +133,7 @@ def test_mistakes_in_a_report_file_are_one_line(tmp_path: Path) -> None:
         check_spec({"formats": ["word"]}, "x.toml")
     path = tmp_path / "x.toml"
     path.write_text("title = ")
-    with pytest.raises(UserError, match=r"x\.toml: .*line 1"):
+    with pytest.raises(UserError, match=r"x\.toml: Invalid value"):
         read_spec(path)
     with pytest.raises(UserError, match="cannot be read"):
         read_spec(tmp_path / "none.toml")

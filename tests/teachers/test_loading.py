@@ -125,7 +125,7 @@ def broken(kind, path, tmp_path):
     model = reference("dinov2_vitb14", **({"embed_dim": 24} if kind == "wrong shape" else {}))
     state = model.state_dict()
     if kind == "pickled code":
-        path.write_bytes(pickle.dumps({"model": Runs(tmp_path / "ran")}))
+        path.write_bytes(pickle.dumps({"model": Runs(tmp_path / "ran")}, protocol=2))
     elif kind == "torch code":
         torch.save({"model": Runs(tmp_path / "ran")}, path)
     elif kind == "other names":

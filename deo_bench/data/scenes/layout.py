@@ -113,7 +113,7 @@ LAYOUTS: dict[str, Layout] = {
 def parcels(draw: np.random.Generator, name: str, size: int, scale: int) -> tuple[np.ndarray, np.ndarray]:
     """Parcel numbers [size * scale, size * scale] from 0 without gaps, and each parcel's share of the scene [P].
 
-    Shares, and with them everything that is drawn a parcel, are taken at scale 1: a finer picture shows the same ground.
+    Shares, and with them all that is drawn a parcel, are taken at scale 1, so a finer picture is of the same ground.
     """
     before = draw.bit_generator.state
     coarse = LAYOUTS[name](draw, *places(size))

@@ -26,13 +26,13 @@ PRESENT = 0.4
 LEAST = 0.002
 """The share of the scene from which on a use counts as seen (8 pixels of 64 x 64)."""
 
-THEME = (0.42, 0.52)
+THEME = (0.44, 0.54)
 """The theme material's share of the parcels' ground; what is more would make the rest of the picture needless."""
 
-LIGHT = 0.38
+LIGHT = 0.42
 """Spread of the logarithm of the light within a scene: without it, brightness alone would tell covers apart."""
 
-SUN = 0.1
+SUN = 0.25
 """Spread of the logarithm of the light between scenes."""
 
 SLOPE = 0.05

@@ -35,9 +35,9 @@ SPECTRA: dict[str, tuple[float, ...]] = {
 
 USGS Spectral Library Version 7 (Kokaly et al. 2017, https://doi.org/10.3133/ds1035), in its own convolution to
 Sentinel-2 (splib07b, `rsSentinel2`; public domain). Samples in order: Lawn_Grass GDS91; Hyacinth DWO-3-DEL-2;
-Grass_Golden_Dry GDS480; Cheatgrass ANPC1; BurnArea_Traverse WRF00-01; Asphalt GDS376; Fiberglass GDS335 white roofing;
-Cinder_Block GDS356; Grass CA01-TACA-1 meadow NPV; Brick GDS353; Sand DWO-3-DEL2ar1; Douglas-Fir YNP-DF-1; Aspen YNP-AS-1;
-Seawater_Coast_Chl SW1; Water+Montmor SWy-2 1.67 g/l; Concrete GDS375; GalvanizedSheetMetal GDS334.
+Grass_Golden_Dry GDS480; Cheatgrass ANPC1; BurnArea_Traverse WRF00-01; Asphalt GDS376; Fiberglass GDS335 white
+roofing; Cinder_Block GDS356; Grass CA01-TACA-1 meadow NPV; Brick GDS353; Sand DWO-3-DEL2ar1; Douglas-Fir YNP-DF-1;
+Aspen YNP-AS-1; Seawater_Coast_Chl SW1; Water+Montmor SWy-2 1.67 g/l; Concrete GDS375; GalvanizedSheetMetal GDS334.
 """
 
 PAIRS = (

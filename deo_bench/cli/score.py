@@ -1,0 +1,44 @@
+"""`deo-bench score`: evaluate again, or something that was not trained here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deo_bench.cli.arguments import STORE, DataOption, PartsOption, StoreOption
+
+
+def score(
+    name: Annotated[str, typer.Argument(help="A run (the start of its name will do), a teacher or a baseline.")],
+    task: Annotated[list[str], typer.Option("--task", help="A task's name, or a table such as '{use=\"npz\", …}'.")],
+    protocol: Annotated[list[str] | None, typer.Option("--protocol", help="A protocol's id.")] = None,
+    bands: Annotated[list[str] | None, typer.Option("--bands", help="A band set; else the largest that fits.")] = None,
+    weights: Annotated[list[str] | None, typer.Option("--weights", help="student or ema.")] = None,
+    store: StoreOption = STORE,
+    data: DataOption = None,
+    parts: PartsOption = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    format_: Annotated[str, typer.Option("--format", help="Table as rich, markdown, latex or csv.")] = "rich",
+) -> None:
+    """Evaluate a run, a teacher or a baseline on tasks, and keep the scores in the store."""
+    from rich.console import Console
+
+    from deo_bench.cli.answer import check_format, show_table
+    from deo_bench.cli.run import carry_out
+    from deo_bench.experiments.answer import report_of
+    from deo_bench.experiments.single import plan_of_one
+    from deo_bench.recipe import parse_value
+
+    check_format(format_)
+    console = Console(stderr=format_ != "rich")
+    tasks = [parse_value(text, Path.cwd()) for text in task]
+    given = (tasks, protocol or ["tgb-v0.4"], store, data, bands or (), weights or ("student",), parts or ())
+    plan = plan_of_one(name, *given)
+    failed: list[str] = []
+    if plan.runs_to_do() or plan.scores_to_do():
+        failed = carry_out(plan, device, None, console, None)
+    show_table(plan, report_of(plan), format_, console, show_all=True)
+    if failed:
+        raise typer.Exit(1)
