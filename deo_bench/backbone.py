@@ -14,12 +14,12 @@ from deo_bench.errors import UserError, nearest
 from deo_bench.features import Features, Images
 
 Normalise = Literal["native", "dataset"]
-"""`native`: the backbone's own statistics and unit; `dataset`: the z-score of the data set that the images come from."""
+"""`native`: the backbone's own statistics and unit; `dataset`: the z-score of the images' data set."""
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """How a backbone wants its pixels: in `unit`, minus `mean`, over `std`, a number a band; `white` maps to display."""
+    """How a backbone wants its pixels: in `unit`, minus `mean`, over `std` (a number a band); `white`: display white."""
 
     unit: Unit
     mean: tuple[float, ...]
@@ -37,11 +37,12 @@ class Normalisation:
 
 
 class Backbone(nn.Module):
-    """Declares bands in order, normalisation, widths, strides and levels; `forward` is final, `extract` is the family's.
+    """Declares bands in order, normalisation, widths, strides and levels; `forward` is final, `extract` is the
+    family's.
 
-    A subclass sets, in its constructor: `band_sets` (name -> bands in order, the first is the default), `normalisations` (by
-    band set), `pooled_dims` (name -> D), `default` (the pooled vector meant by default), `levels` (`early`, `mid`,
-    `late` -> the family's own number).
+    A subclass sets, in its constructor: `band_sets` (name -> bands in order, the first is the default),
+    `normalisations` (by band set), `pooled_dims` (name -> D), `default` (the pooled vector meant by default),
+    `levels` (`early`, `mid`, `late` -> the family's own number).
     """
 
     band_sets: dict[str, tuple[str, ...]]
@@ -50,7 +51,7 @@ class Backbone(nn.Module):
     default: str = "mean"
     levels: Mapping[str, int] = {}
 
-    @final
+    @final  # type: ignore[misc]
     def forward(
         self,
         images: Images,

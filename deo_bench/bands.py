@@ -128,8 +128,8 @@ def check_unit(unit: str | None, where: str) -> Unit:
 def convert(pixels: Any, given: Unit, wanted: Unit, white: float = WHITE) -> Any:
     """Pixels (array or tensor of floats) from one unit to another.
 
-    Going to `display` divides reflectance by `white` and clips to [0, 1]; coming from it multiplies, so brightness above
-    `white` is lost.
+    Going to `display` divides reflectance by `white` and clips to [0, 1]; coming from it multiplies, so brightness
+    above `white` is lost.
     """
     if given == wanted:
         return pixels

@@ -21,7 +21,8 @@ class Images:
     """A batch of images with what is needed to read it.
 
     pixels: [B, C, H, W], floating; bands: C canonical names; unit: of the pixels; mean, std: [C] statistics of the data
-    set in the same unit, where a protocol normalises by them; fine: the same ground in RGB at a finer resolution, or none.
+    set in the same unit, where a protocol normalises by them; fine: the same ground in RGB at a finer resolution, or
+    none.
     """
 
     pixels: Tensor
@@ -45,8 +46,8 @@ class Images:
 class Features:
     """What a backbone says of a batch.
 
-    pooled: named vectors [B, D]; maps: named levels [B, C, H, W], prefix tokens removed; default: the pooled vector that
-    is meant when none is named.
+    pooled: named vectors [B, D]; maps: named levels [B, C, H, W], prefix tokens removed; default: the pooled vector
+    that is meant when none is named.
     """
 
     pooled: Mapping[str, Tensor]

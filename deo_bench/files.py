@@ -22,7 +22,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         write(temporary)
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, path)  # noqa: PTH105 (tests of kills patch this name)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
@@ -61,7 +61,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
 
     def save(temporary: Path) -> None:
         with temporary.open("wb") as stream:
-            np.savez(stream, **{name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)})
+            np.savez(stream, **{name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)})  # type: ignore[arg-type]
 
     write_whole(path, save)
 

@@ -12,8 +12,8 @@ class Schedule(BaseModel):
     """From `start` to `end` over training, after a linear warm-up from 0.
 
     Cosine: `end + (start - end) / 2 * (1 + cos(pi t / T))`, t counted after the warm-up and T = steps - warm-up (DINO's
-    `cosine_scheduler`, used by DEO for learning rate, weight decay and EMA momentum). The warm-up includes both ends: its first
-    step is 0, its last is `start`; the last cosine step is slightly above `end`.
+    `cosine_scheduler`, used by DEO for learning rate, weight decay and EMA momentum). The warm-up includes both ends:
+    its first step is 0, its last is `start`; the last cosine step is slightly above `end`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -8,12 +8,13 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Score(BaseModel):
-    """One number of one subject on one task under one protocol. Holds no time and no host, so files compare byte for byte.
+    """One number of one subject on one task under one protocol. Holds no time and no host, so files compare byte for
+    byte.
 
     subject: a run's name, or `backbones/NAME-<hex>`; n: test images (num_groups: independent groups among them);
     low, high: 95 % interval over test images or groups, none where it was not computed; bands: the band set fed;
-    weights: `student`, `ema` or `file`; step: of the weights, none for what has no steps; digest: 8 hex of what defines the
-    score; chosen: settings that the probe selected; on_edge: the best lies on the edge of its grid.
+    weights: `student`, `ema` or `file`; step: of the weights, none for what has no steps; digest: 8 hex of what
+    defines the score; chosen: settings that the probe selected; on_edge: the best lies on the edge of its grid.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -14,9 +14,9 @@ Backward = Callable[[Tensor], None]
 class Balance(nn.Module):
     """Combines the terms: `__init__(terms, *, options)` with the terms' names.
 
-    `backward(losses, weights, shared, run_backward)` must leave gradients on every parameter and return the number that was
-    minimised, detached. `shared` are the student's parameters, for schemes that compare gradients; `run_backward` is the
-    precision plug-in's backward, to be called instead of `Tensor.backward`.
+    `backward(losses, weights, shared, run_backward)` must leave gradients on every parameter and return the number
+    that was minimised, detached. `shared` are the student's parameters, for schemes that compare gradients;
+    `run_backward` is the precision plug-in's backward, to be called instead of `Tensor.backward`.
     """
 
     version = 1

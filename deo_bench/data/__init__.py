@@ -22,8 +22,8 @@ SPLITS = ("fit", "select", "report")
 class Places:
     """Where data are looked for and where the cache is.
 
-    root: `--data`, else `DEO_BENCH_DATA`, else `GEO_BENCH_DIR`, else none; cache: `DEO_BENCH_CACHE`, else `cache/` in the store.
-    Nothing is created by looking.
+    root: `--data`, else `DEO_BENCH_DATA`, else `GEO_BENCH_DIR`, else none; cache: `DEO_BENCH_CACHE`, else `cache/` in
+    the store. Nothing is created by looking.
     """
 
     root: Path | None
@@ -52,10 +52,11 @@ class Places:
 class Pack:
     """Packed images of one data set.
 
-    images: [N, C, H, W], memory-mapped, in `unit`; bands: C canonical names; labels: [N] class ids, [N, K] zeros and ones, [N,
-    H, W] classes of pixels, or none; splits: role -> indices, disjoint; partitions: name -> indices of a smaller *fit*; groups: [N] ids of what
-    is not independent, or none; mean, std: [C] of the fit split's pixels, in `unit`; content: sha256 of everything above;
-    pixels: sha256 of the images alone, so that embeddings are shared by tasks on the same images.
+    images: [N, C, H, W], memory-mapped, in `unit`; bands: C canonical names; labels: [N] class ids, [N, K] zeros and
+    ones, [N, H, W] classes of pixels, or none; splits: role -> indices, disjoint; partitions: name -> indices of a
+    smaller *fit*; groups: [N] ids of what is not independent, or none; mean, std: [C] of the fit split's pixels, in
+    `unit`; content: sha256 of everything above; pixels: sha256 of the images alone, so that embeddings are shared by
+    tasks on the same images.
     """
 
     name: str

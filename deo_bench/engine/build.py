@@ -101,7 +101,9 @@ def load_weights(module: torch.nn.Module, path: Path, part: str = "") -> None:
         raise StoreError(f"{path}: torn, or of another model: {reason}") from None
 
 
-def images_of(pack: Pack, indices: np.ndarray, device: torch.device | str = "cpu", with_statistics: bool = False) -> Images:
+def images_of(
+    pack: Pack, indices: np.ndarray, device: torch.device | str = "cpu", with_statistics: bool = False
+) -> Images:
     """A batch of a pack as float32 images on a device."""
     pixels = torch.from_numpy(np.asarray(pack.images[indices], dtype=np.float32)).to(device)
     mean = torch.as_tensor(pack.mean, dtype=torch.float32, device=device) if with_statistics else None

@@ -26,8 +26,8 @@ def warn_of_units(backbone: Backbone, images: Images, sees: str, normalise: Norm
         if abs(mean) > FAR_MEAN or not FAR_SPREADS[0] < spread < FAR_SPREADS[1]:
             likely = "digital numbers read as reflectance" if abs(mean) > 100 else "reflectance read as digital numbers"
             warnings.warn(
-                f"{what}: band {name} has mean {mean:.2g} and spread {spread:.2g} after normalisation, far from 0 and 1; "
-                f"is unit = {images.unit!r} right? It looks like {likely}, or like another sensor",
+                f"{what}: band {name} has mean {mean:.2g} and spread {spread:.2g} after normalisation, far from 0 and "
+                f"1; is unit = {images.unit!r} right? It looks like {likely}, or like another sensor",
                 UnitWarning,
                 stacklevel=2,
             )

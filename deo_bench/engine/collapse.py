@@ -1,4 +1,4 @@
-"""Whether a student's views have fallen together: measured against the closed form, whatever the objective minimises."""
+"""Whether a student's views have fallen together, measured against the closed form."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 from torch.nn import functional
 
 from deo_bench.engine.terms import TermAtWork
@@ -15,7 +14,7 @@ from deo_bench.losses.coding_rate import coding_rate, collapsed_rate
 
 @dataclass(frozen=True)
 class Spread:
-    """compression: mean cosine of two views; expansion: coding rate of a view's batch; collapsed: the rate of one point."""
+    """compression: mean cosine of two views; expansion: coding rate of a batch; collapsed: the rate of one point."""
 
     compression: float
     expansion: float
@@ -28,13 +27,12 @@ class Spread:
 
 
 @torch.no_grad()
-def spread_of(terms: Mapping[str, nn.Module] | nn.ModuleDict) -> Spread | None:
+def spread_of(terms: Mapping[str, TermAtWork]) -> Spread | None:
     """The spread of the head outputs of the first pooled term toward a teacher that follows the student.
 
     None where no term does: a fixed target does not collapse by itself.
     """
     for work in terms.values():
-        assert isinstance(work, TermAtWork)
         for student, target, _ in work.calls:
             if not work.following or target is None or student.ndim != 3 or len(target) < 2:
                 continue

@@ -36,8 +36,8 @@ def embed(
 ) -> tuple[np.ndarray, int]:
     """Pooled vectors [N, D] of every image of a pack, in order, and how many images were encoded for it.
 
-    Kept under what defines them: weights, pixels, bands, size, normalisation, pooling. A cache entry that is not whole is
-    made again.
+    Kept under what defines them: weights, pixels, bands, size, normalisation, pooling. A cache entry that is not
+    whole is made again.
     """
     native = pack.content if subject.depends_on_task else ""
     told = {
@@ -59,9 +59,7 @@ def embed(
 
 
 @torch.no_grad()
-def encode(
-    backbone: Backbone, pack: Pack, bands: str, protocol: ProtocolRecord, device: torch.device
-) -> np.ndarray:
+def encode(backbone: Backbone, pack: Pack, bands: str, protocol: ProtocolRecord, device: torch.device) -> np.ndarray:
     """Pooled vectors [N, D], float32, in batches of one size in the pack's order."""
     backbone.eval()
     parts = []

@@ -42,7 +42,9 @@ class Evaluator:
             self._packs[request.task_content] = task.pack(self.places)
         return self._packs[request.task_content]
 
-    def score(self, request: Request, subject: Evaluated | None, fresh: Fresh | None = None) -> tuple[Score, dict[str, Any], int]:
+    def score(
+        self, request: Request, subject: Evaluated | None, fresh: Fresh | None = None
+    ) -> tuple[Score, dict[str, Any], int]:
         """A score, the arrays of its predictions, and how many images were encoded for it.
 
         subject: the backbone, for probes on features; fresh: builds an untrained student, for probes that train one.
@@ -68,7 +70,9 @@ class Evaluator:
             arrays["groups"] = pack.groups[report]
         return _scored(request, pack, prediction, arrays), arrays, encoded
 
-    def _on_features(self, request: Request, pack: Pack, rows: dict[str, np.ndarray], vectors: np.ndarray) -> Prediction:
+    def _on_features(
+        self, request: Request, pack: Pack, rows: dict[str, np.ndarray], vectors: np.ndarray
+    ) -> Prediction:
         assert pack.labels is not None
         fit = Fit(np.asarray(vectors[rows["fit"]]), pack.labels[rows["fit"]])
         select = Select(np.asarray(vectors[rows["select"]]), pack.labels[rows["select"]])

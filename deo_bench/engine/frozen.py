@@ -17,8 +17,8 @@ Look = tuple[str, str]
 class FrozenTeachers:
     """Teachers by what they are; their features of the step's global views are worked out when first asked for.
 
-    Which levels are taken is fixed before the first step as the union over the cohort, so a run's features do not depend on
-    its company beyond what is left unread.
+    Which levels are taken is fixed before the first step as the union over the cohort, so a run's features do not
+    depend on its company beyond what is left unread.
     """
 
     def __init__(self, build: Callable[[PartTable], Teacher]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,9 @@ class Objective(nn.Module):
         self.terms = nn.ModuleDict()
         self.transforms = nn.ModuleDict()
         self._registry = registry
-        needing = [term for term in recipe.objective.values() if registry.get("loss", term.loss).facts.get("needs_mask")]
+        needing = [
+            term for term in recipe.objective.values() if registry.get("loss", term.loss).facts.get("needs_mask")
+        ]
         self._masked = sorted({term.sees for term in needing})
         for name, term in recipe.objective.items():
             self._check_places(name, term, student, teachers)
@@ -70,7 +73,7 @@ class Objective(nn.Module):
         shown = None if mask is None else mask.view(views["global"].count, -1, *mask.shape[1:])
         heads = {role: self._copied_heads(role, teacher) for role, teacher in followers.items()}
         losses = {}
-        for name, work in self.terms.items():
+        for name, work in self.work.items():
             drawing = torch.Generator().manual_seed(seed_of(self.seed, f"loss {name}", batch.step))
             own = Batch(batch.index, (), batch.groups, shown, batch.step, batch.progress, drawing)
             losses[name] = work(sides, teachers, heads, own)
@@ -89,10 +92,15 @@ class Objective(nn.Module):
 
     def after_step(self) -> None:
         """Let losses that remember change their buffers."""
-        for work in self.terms.values():
+        for work in self.work.values():
             for call in work.calls:
                 work.loss.after_step(*call)
             work.calls = []
+
+    @property
+    def work(self) -> dict[str, TermAtWork]:
+        """The terms at work, by name."""
+        return cast("dict[str, TermAtWork]", dict(self.terms.items()))
 
     def heads_toward(self, role: str) -> dict[str, nn.Module]:
         """The heads that terms toward a role pass through, by name."""
@@ -165,7 +173,7 @@ class Objective(nn.Module):
             transform = self._registry.build("target", term.target.use, target_width, options=term.target.options)
             self.transforms[name] = transform
             work.targets[role, place] = transform
-            mine = width if term.head is None else self.heads[key].out_width
+            mine = width if term.head is None else int(self.heads[key].out_width)  # type: ignore[arg-type]
             self._check_widths(work, role, place, mine, target_width)
 
     def _head(self, key: str, named: str | PartTable, width: int, target_width: int) -> nn.Module:
@@ -173,10 +181,9 @@ class Objective(nn.Module):
         out = table.width if isinstance(table, HeadTable) else target_width
         return self._seeded(f"head {key}", "head", table.use, width, out, options=table.options)
 
-    def _seeded(self, stream: str, kind: str, name: str, *given: object, options: Mapping[str, object]) -> nn.Module:
+    def _seeded(self, stream: str, kind: str, name: str, *given: object, options: Mapping[str, object]) -> Any:
         with global_seed(self.seed, stream):
-            part: nn.Module = self._registry.build(kind, name, *given, options=options)
-        return part
+            return self._registry.build(kind, name, *given, options=options)
 
     def _check_widths(self, work: TermAtWork, role: str, place: str, mine: int, theirs: int) -> None:
         free = bool(self._registry.get("loss", work.term.loss).facts.get("dimension_free"))

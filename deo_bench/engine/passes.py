@@ -66,7 +66,11 @@ def needs_of(terms: Mapping[str, Term]) -> Needs:
 
 
 def student_passes(
-    student: Student, views: Views, bands: Sequence[str], levels: Mapping[str, tuple[str, ...]], mask: Tensor | None = None
+    student: Student,
+    views: Views,
+    bands: Sequence[str],
+    levels: Mapping[str, tuple[str, ...]],
+    mask: Tensor | None = None,
 ) -> dict[str, ViewFeatures]:
     """Features of some views for each band set; the trunk is passed once where the student allows it.
 

@@ -40,7 +40,7 @@ class Request:
 
     @cached_property
     def digest(self) -> str:
-        """Eight hex digits of protocol, probe, options, versions, bands, partition, the task's fingerprint and weights."""
+        """Eight hex digits of protocol, probe, versions, bands, partition, the task's fingerprint and weights."""
         told: dict[str, Any] = {
             "protocol": self.protocol.model_dump(mode="json", exclude={"probes"}),
             "probe": [self.probe_part.model_dump(mode="json"), self.probe_identity],

@@ -28,14 +28,16 @@ def stored_student(run: Run, registry: Registry, which: str = "student", step: i
     student = build_student(table, statistics, registry, seed)
     path = run.weights(which, step)
     if not path.is_file():
-        raise MissingInput(f"{path}: there are no such weights", "the run has no teacher that follows, or kept no such step")
+        raise MissingInput(
+            f"{path}: there are no such weights", "the run has no teacher that follows, or kept no such step"
+        )
     load_weights(student, path)
-    return student.eval()  # type: ignore[return-value]
+    return student.eval()
 
 
 def run_of_teacher(table: PartTable, identifier: Identifier, store: Store) -> Student:
     """The student that a teacher of the family `run` is."""
     needed = identifier.prerequisite(table)
     assert needed is not None, f"teacher {table.use!r} is no run"
-    name = needed.run or identifier.name(needed.recipe, needed.seed)  # type: ignore[arg-type]
-    return stored_student(store.run(name), identifier.registry, str(table.options.get("weights", "student")))
+    which = str(table.options.get("weights", "student"))
+    return stored_student(store.run(identifier.run_of(needed)), identifier.registry, which)

@@ -1,4 +1,4 @@
-"""One term at work: student features through a head, a target through its transform, both to one grid, into the loss."""
+"""One term at work: student features through a head and a target through its transform, on one grid, into the loss."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Call = tuple[Tensor, Tensor | None, Batch]
 
 @dataclass(frozen=True)
 class StudentSide:
-    """The student's features of one band set: of the global crops, of the local ones where there are any, and masked."""
+    """The student's features of one band set: of global crops, of local ones where there are any, and masked."""
 
     globals: ViewFeatures
     locals: ViewFeatures | None = None
@@ -60,9 +60,7 @@ class TermAtWork(nn.Module):
                 values.append(self._compare(role, place, student[self.term.sees], target, batch))
         return torch.stack(values).mean()
 
-    def _aggregated(
-        self, roles: Sequence[str], targets: list[Tensor | None]
-    ) -> list[tuple[str, Tensor | None]]:
+    def _aggregated(self, roles: Sequence[str], targets: list[Tensor | None]) -> list[tuple[str, Tensor | None]]:
         if len(roles) == 1 or self.term.aggregate == "mean_loss":
             return list(zip(roles, targets, strict=True))
         tensors = [target for target in targets if target is not None]
@@ -90,9 +88,7 @@ class TermAtWork(nn.Module):
             return self._through(teacher_heads[role][self.name, place], value)
         return self._through(self.targets[role, place], value)
 
-    def _compare(
-        self, role: str, place: str, side: StudentSide, target: Tensor | None, batch: Batch
-    ) -> Tensor:
+    def _compare(self, role: str, place: str, side: StudentSide, target: Tensor | None, batch: Batch) -> Tensor:
         """The loss of one place toward one target; crops of different sizes are stacked only without a grid."""
         is_masked = bool(self.loss.facts.get("needs_mask")) and side.masked is not None
         shown = side.masked if is_masked and side.masked is not None else side.globals
@@ -113,7 +109,9 @@ class TermAtWork(nn.Module):
             values.append(self.loss(*call))
             weights.append(float(len(pairs)))
         if not values:
-            raise UserError(f"objective.{self.name}: no pair of views to compare; pairs = {self.term.pairs!r} needs more crops")
+            raise UserError(
+                f"objective.{self.name}: no pair of views to compare; pairs = {self.term.pairs!r} needs more crops"
+            )
         shares = torch.tensor(weights, dtype=values[0].dtype, device=values[0].device)
         return (torch.stack(values) * shares / shares.sum()).sum()
 

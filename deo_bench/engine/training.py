@@ -31,7 +31,7 @@ class NotFinite(ArithmeticError):
 
 @dataclass
 class Report:
-    """What one step of a run was: the terms' losses, what was minimised, the learning rate, how spread the features are."""
+    """What one step of a run was: the terms' losses, what was minimised, the learning rate, the features' spread."""
 
     step: int
     terms: dict[str, float]
@@ -94,7 +94,7 @@ class Training:
         self.step += 1
         for teacher in self._followers().values():
             teacher.follow(self.student, dict(self.objective.heads), step, settings.steps)
-        spread = spread_of(self.objective.terms) if measure else None
+        spread = spread_of(self.objective.work) if measure else None
         self.objective.after_step()
         values = {name: float(value.detach()) for name, value in losses.items()}
         return Report(step, values, float(total), lr, measure, spread)
@@ -138,7 +138,9 @@ class Training:
                 found[role, name] = self.frozen.features(self.recipe.teachers[role], sees, self.recipe.train.precision)
                 continue
             if (role, sees) not in own:
-                own[role, sees] = ViewFeatures(teacher(views.images, sees, levels=self._levels(role, sees)), views.count)
+                own[role, sees] = ViewFeatures(
+                    teacher(views.images, sees, levels=self._levels(role, sees)), views.count
+                )
             found[role, name] = own[role, sees]
         return found
 
@@ -199,4 +201,3 @@ def clip_gradients(parameters: Any, limit: float | None, by: str) -> None:
         return
     for value in chosen:
         torch.nn.utils.clip_grad_norm_([value], limit)
-

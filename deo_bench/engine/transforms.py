@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from deo_bench.bands import has_bands
@@ -16,7 +16,7 @@ from deo_bench.engine.train import Source
 from deo_bench.engine.training import Training
 from deo_bench.errors import UserError
 from deo_bench.features import POOLED
-from deo_bench.files import write_whole
+from deo_bench.files import write_bytes
 from deo_bench.recipe import Identifier, digest
 from deo_bench.registry import Registry
 from deo_bench.targets import Target
@@ -42,7 +42,12 @@ def fit_transforms(run: Training, source: Source, identifier: Identifier, cache:
         target_place = term.target_on[term.on.index(place)]
         table = run.recipe.teachers[role]
         told = {
-            "teacher": [table.use, identifier.teacher(table), table.options, registry.get("teacher", table.use).identity],
+            "teacher": [
+                table.use,
+                identifier.teacher(table),
+                table.options,
+                registry.get("teacher", table.use).identity,
+            ],
             "place": [target_place, target_sees(term, teacher)],
             "transform": [term.target.model_dump(), registry.get("target", term.target.use).identity],
             "data": [source.pack.content, source.settings.model_dump(mode="json"), NUM_IMAGES],
@@ -50,9 +55,7 @@ def fit_transforms(run: Training, source: Source, identifier: Identifier, cache:
         path = cache / "statistics" / f"{digest(told, 24)}.safetensors"
         if not _restored(transform, path):
             transform.fit(_stream(teacher, target_place, target_sees(term, teacher), source))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            state = {part: value.contiguous() for part, value in transform.state_dict().items()}
-            write_whole(path, lambda temporary, state=state: save_file(state, temporary))
+            write_bytes(path, save({part: value.contiguous() for part, value in transform.state_dict().items()}))
 
 
 def _needs_fit(registry: Registry, name: str) -> bool:
@@ -74,7 +77,9 @@ def _restored(transform: Target, path: Path) -> bool:
 def _stream(teacher: Teacher, place: str, sees: str, source: Source) -> Iterator[Tensor]:
     """A teacher's features of global views, in chunks [n, D]; the cells of a map are rows."""
     if not has_bands(source.pack.bands, teacher.band_sets[sees]):
-        raise UserError(f"the pre-training images lack bands that the teacher sees: {', '.join(teacher.band_sets[sees])}")
+        raise UserError(
+            f"the pre-training images lack bands that the teacher sees: {', '.join(teacher.band_sets[sees])}"
+        )
     fixed = Source(source.pack, source.settings, BATCH, 0, source.device)
     steps = max(1, int(np.ceil(min(NUM_IMAGES, len(fixed.chosen)) / BATCH)))
     for step in range(steps):

@@ -76,5 +76,7 @@ def _entry(plan: Plan, row: Row) -> Entry:
     told = [mark if count == len(runs) else f"{mark} ({count} of {len(runs)} runs)" for mark, count in marks.items()]
     if row.kind == "cell" and row.recipe is not None and row.recipe.is_untrained:
         told.append("untrained: no term is left in this cell")
-    teachers = [table.use for table in row.recipe.teachers.values()] if row.recipe is not None and row.kind == "cell" else []
+    teachers = (
+        [table.use for table in row.recipe.teachers.values()] if row.recipe is not None and row.kind == "cell" else []
+    )
     return Entry(row.label, row.kind, row.subjects, marks=told, teachers=teachers, reasons=reasons)  # type: ignore[arg-type]

@@ -21,7 +21,6 @@ from deo_bench.experiments.events import CohortStarted, Event, Note, Outcome, Ru
 from deo_bench.experiments.plan import Plan, PlannedRun, kept
 from deo_bench.store import Lease, LeaseLost
 
-
 Claim = tuple[PlannedRun, Lease]
 
 
@@ -59,7 +58,7 @@ class CohortJob:
     members: dict[str, Member] = field(default_factory=dict)
 
     def events(self, claimed: list[Claim]) -> Iterator[Event]:
-        """From building to the last file; a run that cannot be built or goes wrong is recorded, and the rest goes on."""
+        """From building to the last file; a run that goes wrong is recorded, and the rest goes on."""
         began = time.perf_counter()
         first = claimed[0][0]
         pack = self._pack(first)

@@ -11,7 +11,8 @@ from annotated_types import Ge
 from pydantic import ConfigDict, Field
 
 from deo_bench.errors import UserError, nearest
-from deo_bench.probes.protocols import ProtocolRecord, resolve as resolve_protocol
+from deo_bench.probes.protocols import ProtocolRecord
+from deo_bench.probes.protocols import resolve as resolve_protocol
 from deo_bench.recipe import Located, PartTable, find_preset, merge, parse_value, part, read_toml, set_path
 from deo_bench.recipe.models import Table
 from deo_bench.recipe.resolve import TABLES, checked, plain

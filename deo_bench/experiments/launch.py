@@ -1,9 +1,9 @@
-"""Carries out a plan: prerequisites, cohorts, then scores; yields what happens, so that whoever asks can draw or stop."""
+"""Carries out a plan, prerequisites first and scores last, and yields what happens to whoever draws it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import torch
 
@@ -20,7 +20,8 @@ WAIT_SECONDS = 1.0
 class Launch:
     """A plan being carried out on one device.
 
-    `events()` does the work; not asking for the next one stops it cleanly, with every run saved and every claim given back.
+    `events()` does the work; not asking for the next one stops it cleanly, with every run saved and every claim given
+    back.
     """
 
     def __init__(self, plan: Plan, device: str = "auto", checkpoint_seconds: float = CHECKPOINT_SECONDS) -> None:
@@ -31,7 +32,7 @@ class Launch:
         self.outcome = Outcome()
         self._leases: dict[str, Lease] = {}
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Generator[Event, None, None]:
         """Everything that the plan still needs, in order; runs that another process holds are waited for."""
         tried: set[str] = set()
         is_waiting = False

@@ -198,7 +198,9 @@ def _requests_of(
         probes = {row.part.use: PartTable(use=row.part.use, options=row.part.options)}
     else:
         probes = {
-            name: PartTable(use=use.use, options=registry.options("probe", use.use, use.options, f"protocol {protocol.id}"))
+            name: PartTable(
+                use=use.use, options=registry.options("probe", use.use, use.options, f"protocol {protocol.id}")
+            )
             for name, use in protocol.probes.items()
         }
     found = []

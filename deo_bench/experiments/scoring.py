@@ -32,7 +32,7 @@ class ScoringJob:
     device: torch.device
 
     def events(self, requests: list[Request]) -> Iterator[Event]:
-        """Every request, in order of subject and task; those that another process has made meanwhile are passed over."""
+        """Every request, subject by subject; those that another process has made meanwhile are passed over."""
         evaluator = Evaluator(self.plan.experiment.registry, self.plan.places, self.device)
         by_subject: dict[str, list[Request]] = {}
         for request in requests:
@@ -93,7 +93,7 @@ class ScoringJob:
         return backbone
 
     def _fresh(self, row: Row, request: Request, pack: Pack) -> Student:
-        """An untrained student for the supervised reference, fed one band set and normalised by the task's own pixels."""
+        """An untrained student for the supervised reference: one band set, normalised by the task's own pixels."""
         assert row.recipe is not None
         table = row.recipe.student.model_copy(update={"bands": (request.bands,)})
         return build_student(table, Statistics.of(pack), self.plan.experiment.registry, 0)

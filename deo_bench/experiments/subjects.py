@@ -14,8 +14,8 @@ from deo_bench.weights import locate
 class Row:
     """A row of the table: its label, what kind it is, its subjects by seed, and what is worth a mark.
 
-    kind: `cell` of the grid, `baseline` (trivial, untrained, a teacher) or `reference` (one number a task, whatever the probe);
-    part: of a backbone that is no run; settings: of a cell, by dotted path.
+    kind: `cell` of the grid, `baseline` (trivial, untrained, a teacher) or `reference` (one number a task, whatever
+    the probe); part: of a backbone that is no run; settings: of a cell, by dotted path.
     """
 
     label: str
@@ -38,13 +38,17 @@ def baseline_row(part: PartTable, experiment: Experiment, recipe: Recipe | None,
         versions = [experiment.registry.get("probe", "supervised").identity]
         versions.append(experiment.registry.get("student", recipe.student.use).identity)
         label = f"supervised {recipe.student.use}"
-        return _reference(label, whole, {"use": part.use, "options": whole.options, **student, "versions": versions}, recipe)
+        return _reference(
+            label, whole, {"use": part.use, "options": whole.options, **student, "versions": versions}, recipe
+        )
     told["weights"] = identifier.teacher(part)
     told["version"] = experiment.registry.get("teacher", part.use).identity
     return Row(part.use, "baseline", ((None, f"backbones/{part.use}-{digest(told)}"),), part)
 
 
-def untrained_rows(experiment: Experiment, recipes: list[Recipe], identifier: Identifier, seeds: tuple[int, ...]) -> list[Row]:
+def untrained_rows(
+    experiment: Experiment, recipes: list[Recipe], identifier: Identifier, seeds: tuple[int, ...]
+) -> list[Row]:
     """The untrained student of every distinct student in the grid, unless a cell is it already."""
     known = {identifier.digest(recipe) for recipe in recipes if recipe.is_untrained}
     found: dict[str, Recipe] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from deo_bench.experiments.events import Outcome
-from deo_bench.experiments.plan import Plan, kept
+from deo_bench.experiments.plan import Plan, PlannedRun, kept
 
 
 def told_plan(plan: Plan) -> list[str]:
@@ -34,7 +34,7 @@ def told_plan(plan: Plan) -> list[str]:
     return lines
 
 
-def _batches(cohorts: list) -> int:  # type: ignore[type-arg]
+def _batches(cohorts: list[list[PlannedRun]]) -> int:
     return sum(max(run.recipe.train.steps for run in cohort) * cohort[0].recipe.train.batch for cohort in cohorts)
 
 
@@ -55,7 +55,11 @@ def told_cells(plan: Plan) -> list[str]:
         done = sum(plan.store.run(run.name).is_done(kept(run.recipe, steps)) for run in runs)
         have = sum(wanted[name] - left[name] for name in names)
         told = f"{done} of {len(runs)} runs, " if runs else ""
-        name = names[0] if len(names) == 1 else f"{names[0].rpartition('-s')[0]}-s{{{','.join(str(s) for s, _ in row.subjects)}}}"
+        name = (
+            names[0]
+            if len(names) == 1
+            else f"{names[0].rpartition('-s')[0]}-s{{{','.join(str(s) for s, _ in row.subjects)}}}"
+        )
         lines.append(f"  {row.label:<{width}}  {name}  {told}{have} of {sum(wanted[name] for name in names)} scores")
     return lines
 

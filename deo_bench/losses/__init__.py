@@ -16,9 +16,9 @@ from deo_bench.registry import decorator
 class Batch:
     """What a loss may know beside features.
 
-    index: [B] sample numbers in the data set; groups: [B] group ids or none; mask: [V, B, *grid] of the student's masked
-    cells or none; pairs: (student view, target view) to compare; step; progress in [0, 1]; generator: of (seed, the term's name, step), on
-    the CPU, the only thing that a loss draws from.
+    index: [B] sample numbers in the data set; groups: [B] group ids or none; mask: [V, B, *grid] of the student's
+    masked cells or none; pairs: (student view, target view) to compare; step; progress in [0, 1]; generator: of
+    (seed, the term's name, step), on the CPU, the only thing that a loss draws from.
     """
 
     index: Tensor
@@ -33,14 +33,15 @@ class Batch:
 class Loss(nn.Module):
     """A number to minimise between a student's features and a target.
 
-    `forward(student [V, B, D, *grid], target [U, B, D, *grid], batch)` gives a scalar; the views of a map have one size. A
-    loss computes in at least float32 whatever autocast says; float64 stays float64. Its own parameters are trained and saved; its
-    buffers change only in `after_step`.
+    `forward(student [V, B, D, *grid], target [U, B, D, *grid], batch)` gives a scalar; the views of a map have one
+    size. A loss computes in at least float32 whatever autocast says; float64 stays float64. Its own parameters are
+    trained and saved; its buffers change only in `after_step`.
 
-    Facts, given to the decorator: `takes` ("pooled", "maps" or "both"; both if left out), `needs_target` (true), `needs_mask`
-    (false), `spans_batch` (false: the mathematics needs the whole batch), `dimension_free` (false: student and target must have
-    one width, so a head is built), `pairs` and `crops` (defaults for pooled vectors: "cross", "all"), `zero_at_target`
-    (false), `draws` (false: uses the generator), `remembers` (false: has state), `paper`.
+    Facts, given to the decorator: `takes` ("pooled", "maps" or "both"; both if left out), `needs_target` (true),
+    `needs_mask` (false), `spans_batch` (false: the mathematics needs the whole batch), `dimension_free` (false:
+    student and target must have one width, so a head is built), `pairs` and `crops` (defaults for pooled vectors:
+    "cross", "all"), `zero_at_target` (false), `draws` (false: uses the generator), `remembers` (false: has state),
+    `paper`.
     """
 
     facts: dict[str, Any] = {}

@@ -33,8 +33,8 @@ class Select(Labelled):
 class Prediction:
     """What a probe says of the report split.
 
-    scores: [N, K] a number a class, higher is likelier; labels: [N] the class chosen (single-label) or none; chosen: settings that were selected, with
-    `on_edge` true where the best lies on the edge of its grid.
+    scores: [N, K] a number a class, higher is likelier; labels: [N] the class chosen (single-label) or none; chosen:
+    settings that were selected, with `on_edge` true where the best lies on the edge of its grid.
     """
 
     scores: np.ndarray

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +50,8 @@ class Identifier:
     def __init__(self, registry: Registry, places: Places) -> None:
         self.registry = registry
         self.places = places
-        self._seen: dict[str, Any] = {}
+        self._seen: dict[str, str] = {}
+        self._recipes: dict[Path, Recipe] = {}
 
     def digest(self, recipe: Recipe) -> str:
         """The 12 hex digits that name a recipe."""
@@ -83,15 +83,21 @@ class Identifier:
         if key not in self._seen:
             source = self.registry.build("data", table.use, options=table.options)
             self._seen[key] = source.fingerprint(self.places)
-        return str(self._seen[key])
+        return self._seen[key]
 
     def teacher(self, table: PartTable) -> str | None:
         """A teacher's weights: a checksum, the name of the run that it is, or none where nothing is loaded."""
         needed = self.prerequisite(table)
         if needed is not None:
-            return needed.run or self.name(needed.recipe, needed.seed) if needed.recipe or needed.run else None
+            return self.run_of(needed)
         declared = self.registry.get("teacher", table.use)
         return locate(declared, table.options, cache=self.places.cache).checksum
+
+    def run_of(self, needed: Prerequisite) -> str:
+        """The name of the run that a teacher is."""
+        if needed.recipe is None:
+            return str(needed.run)
+        return self.name(needed.recipe, needed.seed)
 
     def prerequisite(self, table: PartTable) -> Prerequisite | None:
         """The run that a teacher needs, where it is one."""
@@ -108,10 +114,10 @@ class Identifier:
 
     def recipe(self, path: Path) -> Recipe:
         """A recipe file, resolved."""
-        key = f"recipe{path.resolve()}"
-        if key not in self._seen:
-            self._seen[key] = resolve(read_toml(path), self.registry, str(path))
-        return self._seen[key]  # type: ignore[no-any-return]
+        key = path.resolve()
+        if key not in self._recipes:
+            self._recipes[key] = resolve(read_toml(path), self.registry, str(path))
+        return self._recipes[key]
 
     def _options(self, kind: str, part: PartTable) -> dict[str, Any]:
         """A part's options without places; a file that an option names counts as its content."""
@@ -131,7 +137,7 @@ class Identifier:
                 raise UserError(f"{path}: there is no such file")
             with path.open("rb") as stream:
                 self._seen[key] = hashlib.file_digest(stream, "sha256").hexdigest()
-        return str(self._seen[key])
+        return self._seen[key]
 
     def _versions(self, recipe: Recipe) -> dict[str, str]:
         named = [(kind, part.use) for kind, part, _ in _parts(recipe)]

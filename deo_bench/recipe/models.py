@@ -45,9 +45,9 @@ class HeadTable(PartTable):
 class Term(Table):
     """A loss with a target, a place, a head and a weight.
 
-    toward: roles of teachers, or `student` (another pass of the same student), or nothing; on, target_on: pooled names or
-    levels; head: a name under [heads], a head of the term's own (an `mlp` where nothing is said and the loss needs one
-    width), or none.
+    toward: roles of teachers, or `student` (another pass of the same student), or nothing; on, target_on: pooled
+    names or levels; head: a name under [heads], a head of the term's own (an `mlp` where nothing is said and the loss
+    needs one width), or none.
     """
 
     loss: str
@@ -69,8 +69,9 @@ class Term(Table):
 class Train(Table):
     """How a student is trained; the defaults are DEO's (FACTS: learning rate for a global batch of 256).
 
-    warmup: share of the steps in which the learning rate rises from 0; weight_decay: from and to, cosine, only on tensors of
-    two dimensions or more; clip: of the gradient's norm, globally or a tensor at a time, none for no clipping.
+    warmup: share of the steps in which the learning rate rises from 0; weight_decay: from and to, cosine, only on
+    tensors of two dimensions or more; clip: of the gradient's norm, globally or a tensor at a time, none for no
+    clipping.
     """
 
     steps: Annotated[int, Ge(0)] = 100_000

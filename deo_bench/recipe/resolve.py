@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,18 +15,19 @@ from deo_bench.declarations import RESERVED
 from deo_bench.errors import UserError, nearest, unknown
 from deo_bench.features import POOLED
 from deo_bench.recipe.models import HeadTable, PartTable, Recipe, StudentTable, Term, Train
-from deo_bench.recipe.toml import Located, Table
+from deo_bench.recipe.toml import Located
 from deo_bench.registry import Registry
 from deo_bench.schedules import Schedule
 
 TABLES = ("data", "views", "student", "teachers", "heads", "objective", "balance", "train")
 NO_TEACHER = "none"
 NO_HEAD = "none"
+NAME = re.compile(r"[A-Za-z0-9_-]+")
 M = TypeVar("M", bound=BaseModel)
 
 
 def resolve(raw: Mapping[str, Any], registry: Registry, source: str = "recipe") -> Recipe:
-    """A recipe from its tables; terms of weight 0 or toward no teacher are dropped, and what only they used with them."""
+    """A recipe from its tables; terms of weight 0 or toward no teacher are dropped, with what only they used."""
     for key in raw:
         if key not in TABLES:
             raise UserError(f"{source}: unknown table [{key}]{nearest(key, TABLES)}")
@@ -44,8 +46,7 @@ def resolve(raw: Mapping[str, Any], registry: Registry, source: str = "recipe") 
             objective[name] = term
     used = {role for term in objective.values() for role in term.toward}
     heads = {
-        name: _head(table, registry, f"{source}: heads.{name}")
-        for name, table in _tables(raw, "heads", source).items()
+        name: _head(table, registry, f"{source}: heads.{name}") for name, table in _tables(raw, "heads", source).items()
     }
     train = checked(Train, raw.get("train", {}), f"{source}: train")
     recipe = Recipe(
@@ -68,7 +69,9 @@ def as_untrained(recipe: Recipe, registry: Registry) -> Recipe:
     return recipe.model_copy(update={**empty, "views": Views(), "balance": balance, "train": Train(steps=0)})
 
 
-def part(kind: str, table: Any, registry: Registry, where: str, key: str = "use", own: frozenset[str] = frozenset()) -> PartTable:
+def part(
+    kind: str, table: Any, registry: Registry, where: str, key: str = "use", own: frozenset[str] = frozenset()
+) -> PartTable:
     """A part's table (or its bare name): a key that is not the table's own is an option of the part."""
     if isinstance(table, str):
         table = {key: table}
@@ -115,6 +118,9 @@ def _tables(raw: Mapping[str, Any], name: str, source: str) -> Mapping[str, Any]
     tables = raw.get(name, {})
     if not isinstance(tables, Mapping):
         raise UserError(f"{source}: [{name}] holds named tables such as [{name}.NAME], got {tables!r}")
+    for key in tables:
+        if not NAME.fullmatch(key):
+            raise UserError(f"{source}: {name}.{key!r}: a name is made of letters, digits, _ and -")
     return tables
 
 
@@ -125,7 +131,7 @@ def _student(table: Any, registry: Registry, where: str) -> StudentTable:
     base = part("student", table, registry, where, own=own)
     bands = _names(table.get("bands", ()), f"{where}.bands")
     if not bands:
-        raise UserError(f"{where}.bands: name the band sets that the student is fed, such as [\"s2_10\", \"rgb\"]")
+        raise UserError(f'{where}.bands: name the band sets that the student is fed, such as ["s2_10", "rgb"]')
     for name in bands:
         if name not in BAND_SETS:
             raise unknown("band set", name, BAND_SETS, f"{where}.bands")

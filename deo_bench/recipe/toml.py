@@ -19,6 +19,7 @@ class Located(str):
     base: Path
 
     def __new__(cls, text: str, base: Path) -> Located:
+        """A string and the folder of the file that it stands in."""
         located = super().__new__(cls, text)
         located.base = base
         return located
@@ -66,8 +67,8 @@ def parse_value(text: str, base: Path) -> Any:
 def merge(below: Table, above: Table) -> Table:
     """Tables laid over each other: a table merges key by key, anything else replaces.
 
-    A table that names another part (`use`, `loss`) than the one below replaces it, so that options of the former part do
-    not linger.
+    A table that names another part (`use`, `loss`) than the one below replaces it, so that options of the former part
+    do not linger.
     """
     merged = copy.deepcopy(below)
     for key, value in above.items():

@@ -23,8 +23,8 @@ class LeaseLost(StoreError):
 class Lease:
     """A file with its owner and a counter that a heartbeat renews.
 
-    Stale when the counter has not moved for `patience` of the reader's own monotonic seconds, or when its owner was a process
-    of this machine that is gone. Taken over by atomic rename.
+    Stale when the counter has not moved for `patience` of the reader's own monotonic seconds, or when its owner was a
+    process of this machine that is gone. Taken over by atomic rename.
     """
 
     def __init__(self, path: Path, beat: float = BEAT, patience: float = PATIENCE) -> None:
@@ -96,7 +96,7 @@ class Lease:
         # Renaming the stale file away succeeds for one process only; what was renamed must be what was judged.
         aside = self._temporary()
         try:
-            os.rename(self.path, aside)
+            self.path.rename(aside)
         except FileNotFoundError:
             return False
         try:
@@ -123,7 +123,7 @@ class Lease:
                 self._counter += 1
                 temporary = self._temporary()
                 temporary.write_text(self._text(), encoding="utf-8")
-                os.replace(temporary, self.path)
+                temporary.replace(self.path)
             except LeaseLost:
                 return
             except OSError:

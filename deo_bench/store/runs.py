@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from deo_bench.errors import StoreError
+from deo_bench.files import checksum, read_json, write_arrays, write_json
 from deo_bench.recipe import digest
 from deo_bench.score import Score
-from deo_bench.files import checksum, read_json, write_arrays, write_json
 
 RUN_NAME = re.compile(r"[0-9a-f]{12}-s\d+")
 

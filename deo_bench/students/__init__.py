@@ -53,7 +53,7 @@ class Student(Backbone):
         self.normalisations = dict(normalisations)
 
     def embed(self, pixels: Tensor, sees: str, mask: Tensor | None = None) -> Tensor:
-        """Normalised pixels [B, C, H, W] to the trunk's input; mask [B, h, w] marks cells replaced by the mask token."""
+        """Normalised pixels [B, C, H, W] to the trunk's input; mask [B, h, w]: cells replaced by the mask token."""
         raise NotImplementedError
 
     def trunk(self, tokens: Tensor, levels: tuple[str, ...]) -> Features:

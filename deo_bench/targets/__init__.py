@@ -12,8 +12,8 @@ from deo_bench.registry import decorator
 class Target(nn.Module):
     """`__init__(width, *, options)`; fitted once on a stream of teacher features, then fixed.
 
-    What is fitted lives in buffers, so that it is saved with the run. The fact `needs_fit` (false if left out) says whether
-    there is anything to fit.
+    What is fitted lives in buffers, so that it is saved with the run. The fact `needs_fit` (false if left out) says
+    whether there is anything to fit.
     """
 
     width: int

@@ -14,8 +14,8 @@ class NpzTask(Task):
     """Labelled images of one `.npz` file: arrays `images`, `labels`, `split`, `bands`, and names in `classes`.
 
     path: the file, under the root of data or absolute. name: what tables call it; the file's own without one. unit:
-    what the pixels are in; groups: the name of the array that says which images belong together (`tile`); ignore: the label
-    that means none; each as the file itself says (arrays `unit`, `groups`, `ignore`) where left out.
+    what the pixels are in; groups: the name of the array that says which images belong together (`tile`); ignore: the
+    label that means none; each as the file itself says (arrays `unit`, `groups`, `ignore`) where left out.
     """
 
     version = 1

@@ -50,7 +50,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 def files(store: Path) -> dict[str, bytes]:
     """Everything that must not depend on how a run came about: recipes, weights, scores, predictions."""
-    kept = [*store.rglob("*.safetensors"), *store.rglob("scores/*.json"), *store.rglob("scores/*.npz"), *store.rglob("recipe.json")]
+    kept = [
+        *store.rglob("*.safetensors"),
+        *store.rglob("scores/*.json"),
+        *store.rglob("scores/*.npz"),
+        *store.rglob("recipe.json"),
+    ]
     return {str(path.relative_to(store)): path.read_bytes() for path in kept if "cache" not in path.parts}
 
 

@@ -80,7 +80,9 @@ def test_other_data_are_another_run_and_the_same_elsewhere_are_not(again: Place)
 
 
 def test_a_run_alone_and_in_a_grid_leaves_the_same_bytes(finished: Place, place: Place) -> None:
-    place.file.write_text(place.file.read_text().replace("[0.0, 1.0]", "[1.0]").replace("seeds = [0, 1]", "seeds = [1]"))
+    place.file.write_text(
+        place.file.read_text().replace("[0.0, 1.0]", "[1.0]").replace("seeds = [0, 1]", "seeds = [1]")
+    )
     place.carry_out(place.plan())
     alone, together = files(place.store), files(finished.store)
     assert alone and all(together[name] == content for name, content in alone.items())
@@ -158,7 +160,9 @@ def test_a_cell_that_fails_is_recorded_and_the_others_go_on(place: Place, tmp_pa
 
 def test_missing_data_end_it_before_the_first_run_or_are_skipped(place: Place) -> None:
     text = place.file.read_text()
-    place.file.write_text(text.replace("[0.0, 1.0]", "[1.0]") + '\n[[cells]]\nname = "gone"\ndata.paths = ["gone.npz"]\n')
+    place.file.write_text(
+        text.replace("[0.0, 1.0]", "[1.0]") + '\n[[cells]]\nname = "gone"\ndata.paths = ["gone.npz"]\n'
+    )
     with pytest.raises(MissingInput, match=r"cell gone: .*gone.npz.*--skip-missing"):
         place.plan()
     plan = place.plan(skip_missing=True)
