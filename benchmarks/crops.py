@@ -109,7 +109,8 @@ def main() -> None:
             f"{'crops, flips and colours' if with_colours else 'crops and flips'}: {told}, "
             f"ratio {taken['one by one'] / taken['batched']:.2f} (median of {given.rounds}; {given.batch} images of "
             f"{len(BANDS)} bands and {given.pixels} px; 2 x {given.size} and {given.local} x {given.small} px; "
-            f"{given.device}, {given.threads} threads, torch {torch.__version__}, torchvision {torchvision.__version__})"
+            f"{given.device}, {given.threads} threads, torch {torch.__version__}, torchvision "
+            f"{torchvision.__version__})"
         )
 
 

@@ -38,7 +38,7 @@ def test_every_part_has_a_row_and_every_link_leads_somewhere(page: str) -> None:
 def test_a_stale_page_is_found_and_mended(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = checkout / "losses" / "README.md"
     fresh = page.read_text(encoding="utf-8")
-    page.write_text(fresh.replace("`coding_rate`", "`coding_late`"), encoding="utf-8")
+    page.write_text(fresh.replace("[`coding_rate`]", "[`coding_late`]"), encoding="utf-8")
     assert stale(checkout) == [page]
     with pytest.raises(SystemExit) as ended:
         main(["catalogue", "--check", "--root", str(checkout)])

@@ -8,7 +8,7 @@ from deo_bench.cli.app import app
 
 RUN = {"experiment", "--store", "--data", "--set", "--seeds", "--skip-missing"}
 SURFACE = {
-    "run": RUN | {"--device", "--threads", "--format", "--out", "--plain"},
+    "run": RUN | {"--device", "--threads", "--format", "--out", "--plain", "--all"},
     "plan": RUN,
     "list": {"what", "--parts"},
     "show": {"name", "--parts", "--store"},

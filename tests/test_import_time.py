@@ -46,9 +46,8 @@ def test_a_light_command_loads_no_torch(arguments: list[str]) -> None:
     assert told.stdout
 
 
-@pytest.mark.parametrize("arguments", [["plan", "quickstart"], ["data", "check", "scenes-cover"]], ids=" ".join)
-def test_planning_generates_and_reads_without_torch(arguments: list[str], store: Path) -> None:
-    told = fresh(COMMAND.format(arguments=[*arguments, "--store", str(store)]))
+def test_planning_loads_no_torch(store: Path) -> None:
+    told = fresh(COMMAND.format(arguments=["plan", "quickstart", "--store", str(store)]))
     assert told.returncode == 0, told.stderr
 
 

@@ -40,7 +40,9 @@ def read_header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtyp
         raise UserError(f"{where}: holds records of several fields; save one plain array each")
     if described.lstrip("<>|=")[:1] == "O":
         raise UserError(f"{where}: holds Python objects, which are never loaded; save plain numbers or strings")
-    if not re.fullmatch(r"[<>|=]?[biufcSU][1-9]\d{0,7}", described) or described.lstrip("<>|=") not in _known(described):
+    if not re.fullmatch(r"[<>|=]?[biufcSU][1-9]\d{0,7}", described) or described.lstrip("<>|=") not in _known(
+        described
+    ):
         raise UserError(f"{where}: holds values of type {described[:20]!r}; save plain numbers or strings")
     if not isinstance(shape, tuple) or not all(type(length) is int and length >= 0 for length in shape):
         raise UserError(f"{where}: claims the impossible shape {str(shape)[:60]}")

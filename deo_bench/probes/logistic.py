@@ -22,7 +22,10 @@ FAR = -1e4
 """The logit of a class that the labels never hold (minus this: always): its optimum lies at infinity."""
 
 TOLERANCE = 5e-9
-"""What may be left to gain, relative to the objective, up to C = 100; above, in proportion to C."""
+"""Where the solver stops: gains below so much of the objective, for C up to 100."""
+
+LOOSE = 1e-6
+"""Where it stops above: nearly separated data gain digits of an objective near 0 there, and no decision changes."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +84,15 @@ class LogisticRegression:
             self.labels = torch.from_numpy(places)
 
     def solve(
-        self, c: float, start: Weights | None = None, tolerance: float = TOLERANCE, max_passes: int = 4000
+        self, c: float, start: Weights | None = None, tolerance: float | None = None, max_passes: int = 4000
     ) -> Weights:
         """The optimum of one C, from `start` (zero if left out)."""
+        tolerance = tolerance or (TOLERANCE if c <= 100 else LOOSE)
         values = self._begin(start)
         if len(self.classes) < (1 if self.is_multi else 2):
             return self._whole(values, 0.0, 0)
         objective = _Objective(self.features, self.labels, self.spread, 1 / (c * len(self.features)))
-        return self._whole(*minimise(objective, values, tolerance * max(1.0, c / 100), max_passes))
+        return self._whole(*minimise(objective, values, tolerance, max_passes))
 
     def _begin(self, start: Weights | None) -> Tensor:
         """The solver's values [K, R + 1] in the principal axes, the last column the bias."""
@@ -153,13 +157,16 @@ class _Objective:
         return self.scale * (mean + penalty).item(), gradient
 
     def preconditioner(self) -> Tensor:
-        """The inverse [K, R + 1] of the Hessian's diagonal, were each class equally unsure of every sample.
+        """The inverse [K, R + 1] of the Hessian's diagonal, were the classifier equally unsure of every sample.
 
-        The block of class k is `X' diag(p_k (1 - p_k)) X / n + decay`; here p_k (1 - p_k) is its mean over the
-        samples.
+        The block of class k is `X' diag(p_k (1 - p_k)) X / n + decay`; here p_k (1 - p_k) is its mean over the samples.
+        Softmax ignores what all classes share, so a scale of each class's own would lead the steps into that direction,
+        where nothing but the penalty curves: there the mean is over the classes too.
         """
         distance = self.residual.abs()
         unsure = (distance * (1 - distance)).mean(1, keepdim=True)
+        if not self.is_multi:
+            unsure = unsure.mean().expand_as(unsure)
         small = torch.finfo(unsure.dtype).eps
         return 1 / (self.scale * (unsure.clamp_min(small) * self.spread + self.decay))
 

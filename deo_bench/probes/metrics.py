@@ -83,7 +83,7 @@ def measure(
     """A metric for each row of weights [R, N]: [R]; without weights, one value of all samples alike, [1].
 
     truth: class ids [N], or zeros and ones [N, K]; scores: [N, K]; labels: the classes chosen [N], else the highest
-    score's; among zeros and ones a label is predicted where its score is at least 0.5.
+    score's; among zeros and ones a label is predicted where its score is above 0.5.
     """
     if name not in METRICS:
         raise unknown("metric", name, METRICS)
@@ -100,7 +100,7 @@ def measure(
 
 def _decide(kind: str, scores: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
     if kind == "multi":
-        return scores >= 0.5
+        return scores > 0.5
     return scores.argmax(1) if labels is None else labels
 
 

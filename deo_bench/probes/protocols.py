@@ -95,7 +95,7 @@ protocol = decorator("protocol", Protocol)
 
 PROTOCOLS = {
     "scenes-v1": {
-        "summary": "The embedded benchmark: native size and normalisation, two kNN, a linear probe with 7 values of C",
+        "summary": "The embedded benchmark: native size and normalisation, two kNN, a linear probe with 7 values of C.",
         "options": {
             "probes": {
                 "knn5_l2": {"use": "knn", "k": 5, "metric": "l2"},
@@ -105,7 +105,7 @@ PROTOCOLS = {
         },
     },
     "tgb-v0.4": {
-        "summary": "torchgeo-bench 0.4: 224 px, z-score of the data set, 5-NN, and L-BFGS with 40 values of C",
+        "summary": "torchgeo-bench 0.4: 224 px, z-score of the data set, 5-NN, and L-BFGS with 40 values of C.",
         "paper": "https://github.com/torchgeo/torchgeo-bench",
         "options": {
             "size": 224,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from deo_bench.declarations import RESERVED
 from deo_bench.errors import UserError
 
 Table = dict[str, Any]
@@ -64,24 +65,33 @@ def parse_value(text: str, base: Path) -> Any:
         return Located(text, base)
 
 
-def merge(below: Table, above: Table) -> Table:
+def merge(below: Table, above: Table, way: tuple[str, ...] = ()) -> Table:
     """Tables laid over each other: a table merges key by key, anything else replaces.
 
-    A table that names another part (`use`, `loss`) than the one below replaces it, so that options of the former part
-    do not linger.
+    A table that names another part (`use`, `loss`) than the one below drops the former part's options, so that they do
+    not linger; the table's own keys (a term's `toward` and `weight`, a student's `bands`) stay. way: where the tables
+    stand in a recipe.
     """
     merged = copy.deepcopy(below)
     for key, value in above.items():
-        lower = merged.get(key)
-        if isinstance(lower, dict) and isinstance(value, dict) and not _names_another(lower, value):
-            merged[key] = merge(lower, value)
-        else:
+        lower, here = merged.get(key), (*way, key)
+        if not (isinstance(lower, dict) and isinstance(value, dict)):
             merged[key] = copy.deepcopy(value)
+            continue
+        if _names_another(lower, value):
+            lower = {name: kept for name, kept in lower.items() if name in _own_keys(here)}
+        merged[key] = merge(lower, value, here)
     return merged
 
 
 def _names_another(lower: Table, upper: Table) -> bool:
     return any(name in upper and name in lower and upper[name] != lower[name] for name in ("use", "loss"))
+
+
+def _own_keys(way: tuple[str, ...]) -> frozenset[str]:
+    """The keys of a table that are not options of the part it names."""
+    kind = {("student", 1): "student", ("heads", 2): "head", ("objective", 2): "loss"}.get((way[0], len(way)))
+    return RESERVED[kind] - {"use", "loss"} if kind else frozenset()
 
 
 def set_path(table: Table, dotted: str, value: Any) -> Table:

@@ -167,6 +167,9 @@ def torn(folder: Path, what: str) -> None:
         (folder / "pack.json").write_text('{"format": 1, "sha')
     elif what == "images":
         os.truncate(folder / "images.bin", 100)
+    elif what == "longer":
+        with (folder / "images.bin").open("ab") as stream:
+            stream.write(b"more")
     elif what == "labels":
         os.truncate(folder / "labels.npy", 140)
     elif what == "gone":
@@ -181,7 +184,7 @@ def torn(folder: Path, what: str) -> None:
         np.save(folder / "labels.npy", np.array([{}] * 6, dtype=object), allow_pickle=True)
 
 
-DAMAGE = ["json", "images", "labels", "gone", "claim", "format", "foreign", "objects"]
+DAMAGE = ["json", "images", "longer", "labels", "gone", "claim", "format", "foreign", "objects"]
 
 
 @pytest.mark.parametrize("what", DAMAGE)

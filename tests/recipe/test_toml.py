@@ -67,3 +67,24 @@ def test_override_values(text: str, value: object, tmp_path: Path) -> None:
 
 def test_locate_leaves_numbers(tmp_path: Path) -> None:
     assert locate({"a": [1, 2.0, True]}, tmp_path) == {"a": [1, 2.0, True]}
+
+
+def test_another_loss_or_student_keeps_what_is_the_tables_own() -> None:
+    table = {
+        "student": {"use": "vit_nano", "width": 9, "bands": ["rgb"], "stem": "single"},
+        "heads": {"views": {"use": "mlp", "width": 128, "hidden": 512}},
+        "objective": {"pull": {"loss": "huber", "delta": 0.5, "toward": "optical", "on": ["late"], "weight": 0.3}},
+    }
+    assert set_path(table, "objective.pull.loss", "mse")["objective"]["pull"] == {
+        "loss": "mse",
+        "toward": "optical",
+        "on": ["late"],
+        "weight": 0.3,
+    }
+    assert set_path(table, "student.use", "vit_tiny")["student"] == {
+        "use": "vit_tiny",
+        "bands": ["rgb"],
+        "stem": "single",
+    }
+    assert set_path(table, "heads.views.use", "other")["heads"]["views"] == {"use": "other", "width": 128}
+    assert set_path(table, "objective.pull.loss", "huber")["objective"]["pull"]["delta"] == 0.5

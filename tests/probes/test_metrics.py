@@ -1,0 +1,98 @@
+"""Metrics against torchmetrics, and weights against repeated samples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.functional import classification as reference
+
+from deo_bench.errors import UserError
+from deo_bench.probes.metrics import METRICS, measure
+
+N, K = 120, 5
+
+
+@pytest.fixture
+def single() -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    truth = generator.integers(0, K, N)
+    return truth, generator.random((N, K)) + 0.7 * np.eye(K)[truth]
+
+
+@pytest.fixture
+def multi() -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(1)
+    truth = (generator.random((N, K)) < [0.1, 0.3, 0.5, 0.6, 0.9]).astype(np.uint8)
+    # Two decimals: many scores are equal, so that thresholds are shared.
+    return truth, ((generator.random((N, K)) + 0.4 * truth) / 1.4).round(2)
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "average"),
+    [
+        ("accuracy", reference.multiclass_accuracy, "micro"),
+        ("micro_f1", reference.multiclass_f1_score, "micro"),
+        ("macro_f1", reference.multiclass_f1_score, "macro"),
+    ],
+)
+def test_class_ids_as_torchmetrics(single, name, function, average):
+    truth, scores = single
+    expected = function(torch.tensor(scores), torch.tensor(truth), num_classes=K, average=average)
+    assert measure(name, truth, scores) == pytest.approx([expected.item()], abs=1e-6)
+
+
+def test_macro_f1_leaves_out_classes_that_are_nowhere(single):
+    truth, scores = single
+    scores[:, 4] = -1
+    truth = np.where(truth == 4, 0, truth)
+    expected = reference.multiclass_f1_score(torch.tensor(scores), torch.tensor(truth), num_classes=K, average="macro")
+    assert measure("macro_f1", truth, scores) == pytest.approx([expected.item()], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "average"),
+    [
+        ("micro_f1", reference.multilabel_f1_score, "micro"),
+        ("macro_f1", reference.multilabel_f1_score, "macro"),
+        ("micro_map", reference.multilabel_average_precision, "micro"),
+        ("macro_map", reference.multilabel_average_precision, "macro"),
+    ],
+)
+def test_zeros_and_ones_as_torchmetrics(multi, name, function, average):
+    truth, scores = multi
+    expected = function(torch.tensor(scores), torch.tensor(truth).int(), num_labels=K, average=average)
+    assert measure(name, truth, scores) == pytest.approx([expected.item()], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_a_weight_is_a_repetition(single, multi, name, monkeypatch):
+    monkeypatch.setattr("deo_bench.probes.metrics.BLOCK", 2 * N)
+    truth, scores = single if "single" in METRICS[name].kinds else multi
+    weights = np.random.default_rng(2).multinomial(N, np.full(N, 1 / N), size=7)
+    found = measure(name, truth, scores, weights=weights)
+    for row, value in zip(weights, found, strict=True):
+        assert measure(name, np.repeat(truth, row, 0), np.repeat(scores, row, 0))[0] == pytest.approx(value, abs=1e-12)
+
+
+def test_given_labels_are_the_decision(single):
+    truth, scores = single
+    assert measure("accuracy", truth, scores, labels=truth)[0] == 1.0
+
+
+def test_average_precision_without_positives_is_not_a_number(multi):
+    _, scores = multi
+    assert np.isnan(measure("micro_map", np.zeros_like(scores), scores)[0])
+    truth = np.zeros_like(scores)
+    truth[:5, 2] = 1
+    alone = measure("micro_map", truth[:, 2:3], scores[:, 2:3])
+    assert measure("macro_map", truth, scores) == pytest.approx(alone)
+
+
+def test_mistakes_are_one_line(single, multi):
+    with pytest.raises(UserError, match="unknown metric 'acuracy', did you mean 'accuracy'"):
+        measure("acuracy", *single)
+    with pytest.raises(UserError, match="'micro_map' does not fit single-label data; say one of accuracy"):
+        measure("micro_map", *single)
+    with pytest.raises(UserError, match="0 labels and 0 predictions"):
+        measure("accuracy", np.zeros(0, int), np.zeros((0, K)))
