@@ -19,7 +19,7 @@ Normalise = Literal["native", "dataset"]
 
 @dataclass(frozen=True)
 class Normalisation:
-    """How a backbone wants its pixels: in `unit`, minus `mean`, over `std` (a number a band); `white`: display white."""
+    """How a backbone wants its pixels: in `unit`, minus `mean`, over `std` (a number a band); `white`: as displayed."""
 
     unit: Unit
     mean: tuple[float, ...]

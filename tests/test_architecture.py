@@ -6,7 +6,8 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -181,13 +182,29 @@ def test_a_folders_readme_says_where_its_code_is() -> None:
         assert first == f"Code: `deo_bench/{folder}/`. Here: the catalogue, and your own."
 
 
-def test_every_third_party_import_is_declared_and_every_dependency_is_used() -> None:
-    import tomllib
+def declared_in(lines: list[str]) -> set[str]:
+    """The names of requirements, without versions."""
+    return {re.split(r"[^\w.-]", line)[0].lower() for line in lines}
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {re.split(r"[^\w.-]", line)[0].lower() for line in project["dependencies"]}
+
+def third_party(paths: Iterable[Path]) -> set[str]:
+    """Distributions that files import, by their usual name."""
     called = {"sklearn": "scikit-learn", "annotated_types": "annotated-types", "huggingface_hub": "huggingface-hub"}
-    tops = {name.split(".")[0] for module in MODULES for name in imports(module, lazy=True)}
-    used = {called.get(top, top.lower()) for top in tops - set(sys.stdlib_module_names) - {"deo_bench"}}
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in paths]
+    tops = {name.split(".")[0] for tree in trees for node in _statements(tree, True) for name in _named(node)}
+    return {called.get(top, top) for top in tops - set(sys.stdlib_module_names) - {"deo_bench", "tests"}}
+
+
+def test_every_third_party_import_is_declared_and_every_dependency_is_used() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared, used = declared_in(project["dependencies"]), third_party(MODULES.values())
     assert used - declared == set(), "imported, but not declared"
     assert declared - used == set(), "declared, but not imported"
+
+
+def test_what_the_tests_import_comes_with_the_extra_test() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    known = declared_in([*project["dependencies"], *project["optional-dependencies"]["test"]])
+    used = third_party([*(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")])
+    # The real library writes fixtures in an environment of its own; no test needs it.
+    assert used - known - {"geobench"} == set()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
+from threadpoolctl import threadpool_limits
 
 from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Prediction, Probe, Select
@@ -14,6 +15,13 @@ from deo_bench.probes.knn import nearest_rows
 from deo_bench.registry import Registry
 
 Run = Callable[..., Prediction]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Problems this small only wait for a second thread."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="module")

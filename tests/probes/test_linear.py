@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression as Reference
+from threadpoolctl import threadpool_limits
 
 from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Select, linear
@@ -12,6 +15,13 @@ from deo_bench.probes.linear import Linear
 from deo_bench.probes.metrics import measure
 
 K = 3
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Problems this small only wait for a second thread."""
+    with threadpool_limits(1):
+        yield
 
 
 def made(size: int, seed: int, noise: float = 1.5) -> tuple[np.ndarray, np.ndarray]:

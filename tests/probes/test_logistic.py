@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression as Reference
+from threadpoolctl import threadpool_limits
 
 from deo_bench.probes import logistic
 from deo_bench.probes.logistic import LogisticRegression, Weights, solve, solve_path
 
 N, D, K = 240, 12, 4
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Problems this small only wait for a second thread."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -61,12 +61,12 @@ def _grid(draw: np.random.Generator, rows: np.ndarray, columns: np.ndarray) -> n
 def _strips(draw: np.random.Generator, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Long narrow fields side by side."""
     u, v = turned(rows, columns, draw.uniform(0, np.pi))
-    return _cut(draw, u, draw.uniform(0.07, 0.11)) * 64 + _cut(draw, v, draw.uniform(0.6, 0.9))
+    return _cut(draw, u, draw.uniform(0.045, 0.07)) * 64 + _cut(draw, v, draw.uniform(0.6, 0.9))
 
 
 def _pivots(draw: np.random.Generator, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Circles watered from their centre, and the corners that the water does not reach."""
-    pitch = draw.uniform(0.26, 0.38)
+    pitch = draw.uniform(0.3, 0.42)
     u, v = turned(rows, columns, draw.uniform(0, np.pi))
     u, v = u / pitch + draw.uniform(8, 9), v / pitch + draw.uniform(8, 9)
     cells = np.floor(u).astype(np.int64) * 64 + np.floor(v).astype(np.int64)
@@ -76,7 +76,7 @@ def _pivots(draw: np.random.Generator, rows: np.ndarray, columns: np.ndarray) ->
 
 def _voronoi(draw: np.random.Generator, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Irregular many-cornered fields: each place belongs to the nearest of scattered points."""
-    points = draw.uniform(-0.6, 0.6, (int(draw.integers(22, 36)), 2))
+    points = draw.uniform(-0.6, 0.6, (int(draw.integers(18, 36)), 2))
     nearest = (points**2).sum(axis=1)[:, None] - 2 * points @ np.stack([rows.ravel(), columns.ravel()])
     return nearest.argmin(axis=0).reshape(rows.shape)
 
@@ -85,7 +85,7 @@ def _contours(draw: np.random.Generator, rows: np.ndarray, columns: np.ndarray) 
     """Terraces that follow the height of a hilly ground."""
     hills = smooth(draw, 2, len(rows))
     u, v = turned(rows, columns, draw.uniform(0, np.pi))
-    return np.floor((hills + u) * draw.uniform(5, 8)).astype(np.int64) * 64 + _cut(draw, v, 0.7)
+    return np.floor((hills + u) * draw.uniform(7, 11)).astype(np.int64) * 64 + _cut(draw, v, 0.7)
 
 
 def _radial(draw: np.random.Generator, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -35,6 +35,9 @@ LIGHT = 0.42
 SUN = 0.25
 """Spread of the logarithm of the light between scenes."""
 
+GAIN = 0.2
+"""Spread of the logarithm of a parcel's brightness: it shows borders between parcels of one cover."""
+
 SLOPE = 0.05
 """Spread of the tilt of a parcel's spectrum, from blue to the last band."""
 
@@ -113,7 +116,7 @@ def _fields(draw: np.random.Generator, factors: Factors, scale: int) -> _Canvas:
     count = len(shares)
     soil = draw.uniform(0, 0.2, (count, 1))
     slope = SLOPE * draw.standard_normal((count, 1)) * np.linspace(-1, 1, len(BANDS))
-    gain = np.exp(0.15 * draw.standard_normal((count, 1)) + slope)
+    gain = np.exp(GAIN * draw.standard_normal((count, 1)) + slope)
     spectra = ((1 - soil) * covers()[cover] + soil * spectrum("sand")) * gain
     spectra *= transmission(MOISTURE[factors.moisture])
     ground = spectra.T[:, numbers]

@@ -16,7 +16,7 @@ def test_parcels_are_numbered_without_gaps_and_fill_the_scene(name: str) -> None
         assert numbers.shape == (64, 64)
         np.testing.assert_array_equal(np.unique(numbers), np.arange(len(shares)))
         np.testing.assert_allclose(shares, np.bincount(numbers.ravel()) / 64**2)
-        assert 6 <= len(shares) <= 80 and shares.max() < 0.5
+        assert 6 <= len(shares) <= 160 and shares.max() < 0.5
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -28,14 +28,18 @@ def test_a_finer_picture_shows_the_same_parcels(name: str) -> None:
     np.testing.assert_array_equal(same, shares)
 
 
-def test_layouts_are_told_apart_by_their_shape_and_not_by_the_sizes_of_parcels() -> None:
-    typical = {}
-    for name in LAYOUTS:
-        counts = [len(parcels(numpy_generator("sizes", name, trial), name, 64, 1)[1]) for trial in range(40)]
-        typical[name] = np.percentile(counts, [10, 90])
-    for low, high in typical.values():
-        overlaps = sum(low <= other_high and other_low <= high for other_low, other_high in typical.values())
-        assert overlaps >= 4, typical
+def test_the_number_of_parcels_does_not_tell_the_layout() -> None:
+    counts = {
+        name: [len(parcels(numpy_generator("sizes", name, trial), name, 64, 1)[1]) for trial in range(80)]
+        for name in LAYOUTS
+    }
+    medians = {name: np.median(found[:40]) for name, found in counts.items()}
+    right = [
+        min(medians, key=lambda guess: abs(medians[guess] - count)) == name
+        for name, found in counts.items()
+        for count in found[40:]
+    ]
+    assert np.mean(right) < 0.45, medians
 
 
 def test_a_smooth_field_has_unit_spread_and_ignores_the_resolution() -> None:
