@@ -36,12 +36,16 @@ def run(
     from rich.console import Console
 
     from deo_bench.cli.answer import check_format, show_answer
+    from deo_bench.experiments.answer import report_of, scope_of
     from deo_bench.experiments.file import read_experiment
     from deo_bench.experiments.plan import make_plan
 
     check_format(format_)
     console = Console(stderr=format_ != "rich")
     plan = make_plan(read_experiment(experiment, set_ or (), read_seeds(seeds)), store, data, skip_missing)
+    if plan.requests:
+        # A report that cannot be written is said before anything is trained for it.
+        report_of(plan).narrow(scope_of(plan))
     for line in plan.missing:
         console.print(line, markup=False, soft_wrap=True)
     failed: list[str] = []

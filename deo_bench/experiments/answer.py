@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from deo_bench.errors import StoreError
+from deo_bench.experiments.events import NO_GRADIENT
 from deo_bench.experiments.plan import Plan
 from deo_bench.experiments.subjects import Row
 from deo_bench.reports.entries import Entry, Scope
@@ -72,11 +73,15 @@ def _entry(plan: Plan, row: Row) -> Entry:
             reasons[name] = f"failed: {info.get('reason', '')}"
         elif not info:
             reasons[name] = "not trained"
-        marks.update(info.get("marks", ()))
+        marks.update(mark for mark in info.get("marks", ()) if _concerns(mark, plan))
     told = [mark if count == len(runs) else f"{mark} ({count} of {len(runs)} runs)" for mark, count in marks.items()]
-    if row.kind == "cell" and row.recipe is not None and row.recipe.is_untrained:
-        told.append("untrained: no term is left in this cell")
-    teachers = (
-        [table.use for table in row.recipe.teachers.values()] if row.recipe is not None and row.kind == "cell" else []
-    )
-    return Entry(row.label, row.kind, row.subjects, marks=told, teachers=teachers, reasons=reasons)  # type: ignore[arg-type]
+    is_cell = row.kind == "cell" and row.recipe is not None
+    teachers = [table.use for table in row.recipe.teachers.values()] if is_cell and row.recipe is not None else []
+    is_untrained = row.recipe is not None and row.kind != "reference" and row.recipe.is_untrained
+    return Entry(row.label, row.kind, row.subjects, told, teachers, reasons, is_untrained)
+
+
+def _concerns(mark: str, plan: Plan) -> bool:
+    """Whether a mark is about what the table shows: a stem that no score was fed through is no loss here."""
+    fed = {request.bands for request in plan.requests}
+    return not mark.endswith(NO_GRADIENT) or mark.split()[1] in fed

@@ -17,7 +17,7 @@ from deo_bench.engine.train import CohortStep, Source, train
 from deo_bench.engine.training import Training
 from deo_bench.engine.transforms import fit_transforms
 from deo_bench.errors import StoreError, UserError
-from deo_bench.experiments.events import CohortStarted, Event, Note, Outcome, RunEnded, Stepped
+from deo_bench.experiments.events import NO_GRADIENT, CohortStarted, Event, Note, Outcome, RunEnded, Stepped
 from deo_bench.experiments.plan import Plan, PlannedRun, kept
 from deo_bench.store import Lease, LeaseLost
 
@@ -43,7 +43,7 @@ class Member:
         """What a table says of the run beside its numbers."""
         marks = ["collapsed"] if self.is_collapsed else []
         if not self.planned.recipe.is_untrained:
-            marks += [f"the {sees} stem got no gradient" for sees in sorted(self.training.untouched)]
+            marks += [f"the {sees} {NO_GRADIENT}" for sees in sorted(self.training.untouched)]
         return marks
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+NO_GRADIENT = "stem got no gradient"
+"""How a run's mark ends that says so of the stem of a band set."""
+
 
 @dataclass(frozen=True)
 class Event:

@@ -153,10 +153,15 @@ def add_scores(plan: Plan, task: NamedTask) -> None:
     registry = plan.experiment.registry
     built = registry.build("task", task.part.use, options=task.part.options)
     content, have = built.fingerprint(plan.places), built.bands(plan.places)
+    known = {(request.subject, request.stem) for request in plan.requests}
     for row in plan.rows:
         for bands in _bands_for(plan, row, have, task.name):
             for protocol in plan.experiment.protocols:
-                plan.requests += _requests_of(plan, row, task, content, protocol, bands)
+                for request in _requests_of(plan, row, task, content, protocol, bands):
+                    # Two cells may be one run (a weight of a teacher that is none): its scores are wanted once.
+                    if (request.subject, request.stem) not in known:
+                        known.add((request.subject, request.stem))
+                        plan.requests.append(request)
 
 
 def _bands_for(plan: Plan, row: Row, have: tuple[str, ...], task: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from deo_bench.errors import MissingInput
 from deo_bench.experiments.file import Experiment
 from deo_bench.recipe import Identifier, PartTable, Recipe, as_untrained, digest
+from deo_bench.reports.entries import Kind
 from deo_bench.weights import locate
 
 
@@ -19,7 +20,7 @@ class Row:
     """
 
     label: str
-    kind: str
+    kind: Kind
     subjects: tuple[tuple[int | None, str], ...]
     part: PartTable | None = None
     recipe: Recipe | None = None

@@ -113,7 +113,10 @@ def has_differences(table: Table) -> bool:
 
 def _origin(table: Table) -> str:
     """The project's own scenes are never shown as anything else."""
-    return " (synthetic scenes made by deo-bench)" if table.protocol.startswith("scenes") else ""
+    made = [column.task for column in table.columns if column.task.startswith("scenes-")]
+    return (
+        f" ({', '.join(made) if len(made) < len(table.columns) else 'every task'} on generated scenes)" if made else ""
+    )
 
 
 def _source(table: Table) -> list[str]:

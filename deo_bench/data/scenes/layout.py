@@ -45,6 +45,11 @@ def turned(rows: np.ndarray, columns: np.ndarray, angle: float) -> tuple[np.ndar
     return np.cos(angle) * rows + np.sin(angle) * columns, np.cos(angle) * columns - np.sin(angle) * rows
 
 
+def bearing(draw: np.random.Generator) -> float:
+    """The angle in radians that fields lie at: a landscape's own bearing, and at most 20 degrees off it."""
+    return float(draw.uniform(-0.35, 0.35))
+
+
 def _cut(draw: np.random.Generator, along: np.ndarray, pitch: float) -> np.ndarray:
     """Numbers of the pieces that a line is cut into, with uneven widths around a pitch."""
     edges = np.cumsum(pitch * draw.uniform(0.6, 1.4, int(1.6 / pitch) + 4)) - 0.85
@@ -53,21 +58,21 @@ def _cut(draw: np.random.Generator, along: np.ndarray, pitch: float) -> np.ndarr
 
 def _grid(draw: np.random.Generator, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Rectangular fields in two directions."""
-    u, v = turned(rows, columns, draw.uniform(0, np.pi))
+    u, v = turned(rows, columns, bearing(draw))
     pitch = draw.uniform(0.18, 0.27)
     return _cut(draw, u, pitch) * 64 + _cut(draw, v, pitch)
 
 
 def _strips(draw: np.random.Generator, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Long narrow fields side by side."""
-    u, v = turned(rows, columns, draw.uniform(0, np.pi))
+    u, v = turned(rows, columns, bearing(draw))
     return _cut(draw, u, draw.uniform(0.045, 0.07)) * 64 + _cut(draw, v, draw.uniform(0.6, 0.9))
 
 
 def _pivots(draw: np.random.Generator, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Circles watered from their centre, and the corners that the water does not reach."""
     pitch = draw.uniform(0.3, 0.42)
-    u, v = turned(rows, columns, draw.uniform(0, np.pi))
+    u, v = turned(rows, columns, bearing(draw))
     u, v = u / pitch + draw.uniform(8, 9), v / pitch + draw.uniform(8, 9)
     cells = np.floor(u).astype(np.int64) * 64 + np.floor(v).astype(np.int64)
     outside = (u % 1 - 0.5) ** 2 + (v % 1 - 0.5) ** 2 > draw.uniform(0.42, 0.49) ** 2
@@ -84,7 +89,7 @@ def _voronoi(draw: np.random.Generator, rows: np.ndarray, columns: np.ndarray) -
 def _contours(draw: np.random.Generator, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Terraces that follow the height of a hilly ground."""
     hills = smooth(draw, 2, len(rows))
-    u, v = turned(rows, columns, draw.uniform(0, np.pi))
+    u, v = turned(rows, columns, bearing(draw))
     return np.floor((hills + u) * draw.uniform(7, 11)).astype(np.int64) * 64 + _cut(draw, v, 0.7)
 
 
