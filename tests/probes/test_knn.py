@@ -105,6 +105,13 @@ def test_neighbours_are_exact_far_from_the_origin_and_beside_outliers():
     np.testing.assert_allclose(-2 * likeness, np.sort(distance, 1)[:, :5], rtol=1e-6)
 
 
+def test_an_offset_costs_no_second_search(data, monkeypatch):
+    bank, _, report = data
+    monkeypatch.setattr("deo_bench.probes.knn._search", None)
+    places, _ = nearest_rows(bank.astype(float) + 1e4, report.astype(float) + 1e4, 5, "l2")
+    assert np.array_equal(places, nearest_rows(bank, report, 5, "l2")[0])
+
+
 def test_blocks_change_nothing(data, monkeypatch):
     bank, _, report = data
     whole = nearest_rows(bank, report, 7, "l2")

@@ -11,7 +11,7 @@ from deo_bench.backbone import Backbone, Normalisation
 from deo_bench.draws import global_seed, torch_generator
 from deo_bench.errors import UserError
 from deo_bench.features import Features, Images
-from deo_bench.probes import Fit, Select
+from deo_bench.probes import Fit, Select, supervised
 from deo_bench.probes.images import ImageSource, LabelledImages
 from deo_bench.probes.supervised import Supervised
 
@@ -90,15 +90,21 @@ def test_several_labels(probe, pixels):
 
 
 def test_keeps_the_best_on_select_not_the_last(pixels, monkeypatch):
-    # Labels of select are another task's: the sooner it stops the better, so patience ends it.
+    # Labels of select are another task's: training makes them worse, so patience ends it.
     images, labels = pixels
     probe = Supervised(steps=400, batch=32, learning_rate=1e-2, look_every=5, patience=3)
     fit, select, report = split(images, labels)
-    looks = []
-    real = Supervised._augment
-    monkeypatch.setattr(Supervised, "_augment", lambda *args: looks.append(1) or real(*args))
+    looks: dict[int, np.ndarray] = {}
+    real = supervised._Best.against
+
+    def look(best, classifier, split, step):
+        looks[step] = classifier.probabilities(report)
+        return real(best, classifier, split, step)
+
+    monkeypatch.setattr(supervised._Best, "against", look)
     found = probe.predict_images(student(), fit, LabelledImages(select.images, (select.labels + 1) % 3), report, 3)
-    assert found.chosen["step"] + 15 == len(looks)
+    assert max(looks) == found.chosen["step"] + 15
+    assert np.array_equal(found.scores, looks[found.chosen["step"]])
     assert found.chosen["on_edge"] is False
 
 

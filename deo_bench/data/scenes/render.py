@@ -17,7 +17,7 @@ PARCELS = tuple(LAYOUTS)
 CLASSES = (*MATERIALS, *USES)
 """What the class map's numbers mean: the cover of a parcel, or what lies over it."""
 
-MOISTURE = (0.0, 0.013, 0.026, 0.039, 0.052)
+MOISTURE = (0.0, 0.012, 0.024, 0.036, 0.048)
 """Depth of the water film in cm at each of the five levels; it dims the two short-wave infrared bands alone."""
 
 PRESENT = 0.4
@@ -26,19 +26,19 @@ PRESENT = 0.4
 LEAST = 0.002
 """The share of the scene from which on a use counts as seen (8 pixels of 64 x 64)."""
 
-THEME = (0.44, 0.54)
+THEME = (0.4, 0.5)
 """The theme material's share of the parcels' ground; what is more would make the rest of the picture needless."""
 
-LIGHT = 0.42
+LIGHT = 0.38
 """Spread of the logarithm of the light within a scene: without it, brightness alone would tell covers apart."""
 
-SUN = 0.25
+SUN = 0.1
 """Spread of the logarithm of the light between scenes."""
 
-GAIN = 0.2
+GAIN = 0.15
 """Spread of the logarithm of a parcel's brightness: it shows borders between parcels of one cover."""
 
-SLOPE = 0.05
+SLOPE = 0.03
 """Spread of the tilt of a parcel's spectrum, from blue to the last band."""
 
 

@@ -9,7 +9,7 @@ from deo_bench.data.scenes.spectra import BANDS
 NOISE = 0.006
 """Standard deviation of the sensor's noise, in reflectance."""
 
-CALIBRATION = 0.02
+CALIBRATION = 0.005
 """Relative error of each band, one a scene."""
 
 HAZE = 0.01
