@@ -89,9 +89,17 @@ def test_markdown_to_the_letter() -> None:
     assert "### against untrained: scenes-v1, probe linear" in text, "every probe has its tables"
 
 
+def test_the_caption_names_generated_scenes_by_the_tasks_and_not_by_the_protocol() -> None:
+    table = made().tables[0]
+    first, *others = table.columns
+    on_scenes = replace(table, columns=(replace(first, task="scenes-cover"), *others))
+    assert "generated scenes" not in grids(table)[0].caption
+    assert "scenes-cover on generated scenes" in grids(on_scenes)[0].caption
+
+
 def test_the_caption_says_what_is_needed_to_read_it() -> None:
     scores, differences = (grid.caption for grid in grids(made().tables[0]))
-    for words in ("protocol scenes-v1 (synthetic", "bands s2_10", "Mean over 3 seeds", "experiments/x_y.toml", "Bold"):
+    for words in ("protocol scenes-v1", "bands s2_10", "Mean over 3 seeds", "experiments/x_y.toml", "Bold"):
         assert words in scores
     assert "against 'untrained'" in differences and "Unresolved: the interval includes zero" in differences
     single = replace(made().tables[0], rows=tuple(replace(row, runs=1) for row in made().tables[0].rows))
