@@ -83,8 +83,9 @@ def part(
     declared = registry.get(kind, table[key], f"{where}.{key}")
     for name, value in given.items():
         option = declared.options.get(name)
-        if option is not None and option.is_path and isinstance(value, Located):
-            given[name] = value.path
+        is_file = option is not None and (option.is_path or (kind == "teacher" and name == "recipe"))
+        if is_file and isinstance(value, Located):
+            given[name] = str(value.path)
     options = registry.options(kind, str(table[key]), given, where)
     return PartTable(use=str(table[key]), options={name: plain(value) for name, value in options.items()})
 

@@ -101,3 +101,25 @@ def test_a_file_among_the_options_counts_as_its_content(tmp_path: Path, identifi
         tables["teachers"]["optical"][option] = locate("w.pt", tmp_path / place)
         names.append(name(Identifier(identifier.registry, identifier.places), tables))
     assert names[0] == names[1] != names[2]
+
+
+def test_a_teacher_that_is_a_recipe_is_the_run_of_that_recipe_wherever_the_file_stands(
+    tmp_path: Path, identifier: Identifier
+) -> None:
+    text = (
+        '[data]\nuse = "npz"\npaths = ["tiny.npz"]\nunit = "dn"\n[student]\nuse = "vit_nano"\nbands = ["rgb"]\n'
+        '[teachers.t]\nuse = "descriptors"\n[objective.o]\nloss = "mse"\ntoward = "t"\n[train]\nsteps = STEPS\n'
+    )
+    names = []
+    for place, steps in (("a", "3"), ("b", "3"), ("c", "4")):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "own.toml").write_text(text.replace("STEPS", steps))
+        tables = recipe()
+        tables["teachers"]["optical"] = locate({"use": "run", "recipe": "own.toml", "seed": 3}, tmp_path / place)
+        tables["objective"]["pull"] = {"loss": "cosine", "toward": "optical", "sees": "rgb"}
+        mine = Identifier(identifier.registry, identifier.places)
+        table = resolve(tables, mine.registry).teachers["optical"]
+        needed = mine.prerequisite(table)
+        assert needed is not None and needed.seed == 3 and mine.teacher(table) == mine.run_of(needed)
+        names.append(name(mine, tables))
+    assert names[0] == names[1] != names[2]
