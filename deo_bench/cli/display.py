@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -60,11 +59,6 @@ class Display:
     ) -> None:
         if not self.is_plain:
             self._live.stop()
-
-    def follow(self, events: Iterator[Event]) -> None:
-        """Show everything that happens, to the end."""
-        for event in events:
-            self.show(event)
 
     def show(self, event: Event) -> None:
         """Show one event."""

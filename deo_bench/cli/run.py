@@ -63,6 +63,7 @@ def carry_out(plan, device: str, threads: int | None, console, plain: bool | Non
     import torch
 
     from deo_bench.cli.display import Display
+    from deo_bench.cli.stopping import Stopping
     from deo_bench.experiments.launch import Launch
     from deo_bench.experiments.summary import told_outcome, told_plan
 
@@ -73,9 +74,12 @@ def carry_out(plan, device: str, threads: int | None, console, plain: bool | Non
         console.print(line, markup=False, soft_wrap=True)
     launch = Launch(plan, device)
     events = launch.events()
+    stopping = Stopping()
     try:
-        with Display(console, plan, plain) as display:
-            display.follow(events)
+        with stopping, Display(console, plan, plain) as display:
+            for event in events:
+                display.show(event)
+                stopping.check()
     except KeyboardInterrupt:
         events.close()
         console.print("stopped; the same command goes on from here", markup=False)

@@ -42,7 +42,10 @@ class Report:
 
 
 class Training:
-    """A run between steps. `teachers` are all of its teachers; those that follow the student are its own."""
+    """A run between steps. `teachers` are all of its teachers; those that follow the student are its own.
+
+    `is_whole` is false within a step: a state taken then would be half a step's, and is never saved.
+    """
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class Training:
     ) -> None:
         self.recipe, self.seed, self.frozen = recipe, seed, frozen
         self.step = 0
+        self.is_whole = True
         self.student = build_student(recipe.student, statistics, registry, seed).to(device)
         self.teachers: dict[str, Teacher] = {}
         for role, table in recipe.teachers.items():
@@ -78,6 +82,7 @@ class Training:
     def advance(self, views: Mapping[str, Views], index: Tensor, groups: Tensor | None, measure: bool) -> Report:
         """One step on a batch's views: passes, terms, backward, clip, optimiser, teachers follow."""
         settings, step = self.recipe.train, self.step
+        self.is_whole = False
         self.student.train()
         self.objective.train()
         lr = self._set_schedules(step)
@@ -96,6 +101,7 @@ class Training:
             teacher.follow(self.student, dict(self.objective.heads), step, settings.steps)
         spread = spread_of(self.objective.work) if measure else None
         self.objective.after_step()
+        self.is_whole = True
         values = {name: float(value.detach()) for name, value in losses.items()}
         return Report(step, values, float(total), lr, measure, spread)
 

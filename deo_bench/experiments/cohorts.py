@@ -153,7 +153,7 @@ class CohortJob:
 
     def _save(self) -> None:
         for member in self.members.values():
-            if member.training.step > 0:
+            if member.training.step > 0 and member.training.is_whole:
                 member.recorder.checkpoint(member.training)
 
     def _failed(self, run: PlannedRun, reason: str, recorder: Recorder) -> RunEnded:

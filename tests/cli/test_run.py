@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
 
 from deo_bench.cli import main
+from deo_bench.cli.display import Display
+from deo_bench.experiments.events import Event, Stepped
 from tests.tiny import EXPERIMENT, write_npz
 
 
@@ -61,6 +65,23 @@ def test_from_a_plan_to_a_report(shell: Shell) -> None:
     assert "up to date" in shell("report", "answer.toml", "--data", "data", "--check")
     (shell.folder / "reports" / "answer" / "table.md").write_text("other")
     assert "table.md" in shell("report", "answer.toml", "--data", "data", "--check", status=1)
+
+
+def test_ctrl_c_stops_between_two_steps_and_says_how_to_go_on(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Display.show
+
+    def show(self: Display, event: Event) -> None:
+        shown(self, event)
+        if isinstance(event, Stepped):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Display, "show", show)
+    said = shell("run", "tiny.toml", "--data", "data", "--plain", status=130)
+    assert "the same command goes on from here" in said
+    states = list((shell.folder / "runs").rglob("state.pt"))
+    assert len(states) == 2 and not list((shell.folder / "runs").rglob("lease"))
+    monkeypatch.setattr(Display, "show", shown)
+    assert "goes on from step 1" in shell("run", "tiny.toml", "--data", "data", "--plain")
 
 
 def test_a_run_that_fails_is_exit_status_one(shell: Shell) -> None:

@@ -139,6 +139,23 @@ def test_the_teacher_follows_by_the_closed_form(cohort: Cohort) -> None:
         assert torch.allclose(value, expected, atol=1e-7), key
 
 
+def test_a_step_that_breaks_off_in_the_middle_leaves_no_whole_state(
+    cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, source, frozen = cohort(a={})
+    steps = train(runs, source, frozen)
+    next(steps)
+    assert runs["a"].is_whole
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs["a"].teachers["spectral"], "follow", stop)
+    with pytest.raises(KeyboardInterrupt):
+        next(steps)
+    assert not runs["a"].is_whole
+
+
 def test_a_stem_without_gradient_is_noted(cohort: Cohort) -> None:
     only_optical = {**OPTICAL, "objective": {"optical": OPTICAL["objective"]["optical"]}}
     runs = run_through(cohort, a={}, b=OPTICAL, c=only_optical)
