@@ -24,10 +24,6 @@ class GridCell:
     recipe: Recipe
     seeds: tuple[int, ...]
 
-    def value(self, path: str) -> Any:
-        """What a dotted path is set to in this cell, none where the cell does not set it."""
-        return dict(self.settings).get(path)
-
 
 def cells_of(experiment: Experiment) -> list[GridCell]:
     """Every cell of an experiment, in order: grid x zips, then the named ones; without any, the recipe alone."""

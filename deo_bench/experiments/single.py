@@ -40,7 +40,7 @@ def plan_of_one(
     )
     places = Places.of(store, data)
     plan = Plan(experiment, Store(store), places, Identifier(registry, places))
-    runs = [run for run in plan.store.runs() if run.name.startswith(name)]
+    runs = plan.store.starting(name)
     if len(runs) > 1:
         raise StoreError(f"{len(runs)} runs in {store} start with {name!r}; say more of the name")
     if runs:

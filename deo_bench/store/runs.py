@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,10 +91,6 @@ class Run(Subject):
         known = self.info.get("checksums", {}).get(path.name)
         return str(known) if known else checksum(path)
 
-    def discard(self) -> None:
-        """Remove what training left, scores too: they are of weights that will be made again."""
-        shutil.rmtree(self.path, ignore_errors=True)
-
 
 @dataclass(frozen=True)
 class Store:
@@ -118,9 +113,13 @@ class Store:
                 if path.is_dir() and RUN_NAME.fullmatch(path.name):
                     yield self.run(path.name)
 
+    def starting(self, prefix: str) -> list[Run]:
+        """The runs whose names start so."""
+        return [run for run in self.runs() if run.name.startswith(prefix)]
+
     def find(self, prefix: str) -> Run:
         """The run whose name starts so."""
-        found = [run for run in self.runs() if run.name.startswith(prefix)]
+        found = self.starting(prefix)
         if len(found) != 1:
             what = "no run" if not found else f"{len(found)} runs"
             raise StoreError(f"{self.root}: {what} called {prefix}…; `deo-bench runs` lists them")
