@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, final
 
-import torch
 from torch import Tensor, nn
 
-from deo_bench.bands import WHITE, Unit, convert
 from deo_bench.errors import UserError, nearest
 from deo_bench.features import Features, Images
+from deo_bench.normalisation import Normalisation, zscore
 
 Normalise = Literal["native", "dataset"]
 """`native`: the backbone's own statistics and unit; `dataset`: the z-score of the images' data set."""
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """How a backbone wants its pixels: in `unit`, minus `mean`, over `std` (a number a band); `white`: as displayed."""
-
-    unit: Unit
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    white: float = WHITE
-
-    def __post_init__(self) -> None:
-        if len(self.mean) != len(self.std):
-            raise ValueError("a normalisation needs as many means as standard deviations")
-
-    def apply(self, images: Images) -> Tensor:
-        """Normalised pixels [B, C, H, W] of images whose bands are already picked."""
-        pixels = convert(images.pixels, images.unit, self.unit, self.white)
-        return _zscore(pixels, torch.tensor(self.mean), torch.tensor(self.std))
 
 
 class Backbone(nn.Module):
@@ -76,7 +55,7 @@ class Backbone(nn.Module):
             return self.normalisations[sees].apply(picked)
         if picked.mean is None or picked.std is None:
             raise UserError("normalise = 'dataset' needs the data set's own statistics, and these images carry none")
-        return _zscore(picked.pixels, picked.mean, picked.std)
+        return zscore(picked.pixels, picked.mean, picked.std)
 
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """Features of normalised pixels [B, C, H, W]; what a family implements."""
@@ -107,7 +86,3 @@ class Backbone(nn.Module):
         known = [*self.pooled_dims, *self.levels]
         return UserError(f"{type(self).__name__} has no {level!r}{nearest(level, known)}")
 
-
-def _zscore(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    mean = mean.to(pixels).view(1, -1, 1, 1)
-    return (pixels - mean) / std.to(pixels).view(1, -1, 1, 1)

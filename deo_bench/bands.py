@@ -79,6 +79,7 @@ BAND_SETS: dict[str, tuple[str, ...]] = {
 
 _PHOTO = {"B04": "R", "B03": "G", "B02": "B"}
 _SAME = {**_PHOTO, **{value: key for key, value in _PHOTO.items()}}
+_VISIBLE = frozenset(_SAME)
 _SPELLINGS = {
     spelling.lower(): band.name
     for bands in reversed(SENSORS.values())
@@ -110,6 +111,11 @@ def select(have: Sequence[str], want: Sequence[str], what: str = "the images") -
     if missing:
         raise UserError(f"{what} lack band {', '.join(missing)}; they have {', '.join(have)}")
     return found
+
+
+def is_visible(band: str) -> bool:
+    """Whether a band is red, green or blue, of Sentinel-2 or of a photograph."""
+    return band in _VISIBLE
 
 
 def has_bands(have: Sequence[str], want: Sequence[str]) -> bool:

@@ -5,20 +5,32 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
-from deo_bench.errors import UserError
+from deo_bench.errors import UserError, shown, wanted
 
-Positive = Annotated[float, Gt(0)]
-NonNegative = Annotated[float, Ge(0)]
-Fraction = Annotated[float, Ge(0), Le(1)]
-Count = Annotated[int, Ge(1)]
+
+def _no_text(value: Any) -> Any:
+    """Refuse what pydantic would make a number of: `true` and "5"."""
+    if isinstance(value, bool | str):
+        raise ValueError("has to be a number")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_no_text), Field(allow_inf_nan=False)]
+Whole = Annotated[int, BeforeValidator(_no_text)]
+Positive = Annotated[Number, Gt(0)]
+NonNegative = Annotated[Number, Ge(0)]
+Fraction = Annotated[Number, Ge(0), Le(1)]
+Count = Annotated[Whole, Ge(1)]
 _NAMES: dict[str, Any] = {
     **{kind.__name__: kind for kind in (int, float, str, bool, list, tuple, dict)},
     **{"Any": Any, "Literal": Literal, "Annotated": Annotated, "Path": Path, "Gt": Gt, "Ge": Ge, "Le": Le},
@@ -45,12 +57,14 @@ RESERVED = {
         {"loss", "toward", "aggregate", "sees", "on", "target_sees", "target_on"}
         | {"pairs", "crops", "head", "target", "grid", "weight"}
     ),
-    "student": frozenset({"use", "bands", "stem"}),
+    "student": frozenset({"use", "bands", "stem", "normalise"}),
+    "teacher": frozenset({"use", "views", "normalise"}),
     "head": frozenset({"use", "width"}),
 }
 """Keys that the table naming a part keeps for itself: an option of that name would never be reached."""
 
 REQUIRED = object()
+PART_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -71,12 +85,16 @@ class Option:
         if value is None and "None" in self.annotation:
             return None
         if not self._takes(type(value)):
-            raise UserError(f"{where}.{self.name}: expected {self.annotation}, got {value!r}")
+            raise UserError(f"{where}.{self.name}: expected {self.annotation}, got {shown(value)}")
         try:
             checked = _adapter(self.annotation).validate_python(value)
         except ValidationError as error:
-            reason = error.errors()[0]["msg"].lower()
-            raise UserError(f"{where}.{self.name}: {reason} (expected {self.annotation}, got {value!r})") from None
+            told = f"{wanted(error.errors()[0])} (expected {self.annotation}, got {shown(value)})"
+            raise UserError(f"{where}.{self.name}: {told}") from None
+        except UserError as error:
+            raise UserError(f"{where}.{self.name}: {error}") from None
+        if not is_finite(checked):
+            raise UserError(f"{where}.{self.name}: has to be finite, got {shown(value)}")
         return list(checked) if isinstance(checked, tuple) else checked
 
     def _takes(self, given: type) -> bool:
@@ -85,11 +103,20 @@ class Option:
         return meant is None or any(word in self.annotation for word in (*meant, "Any"))
 
 
+def is_finite(value: Any) -> bool:
+    """Whether every number in a value is finite: others have no place in JSON, so no run can be named by them."""
+    if isinstance(value, Mapping):
+        return all(is_finite(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return all(is_finite(item) for item in value)
+    return not isinstance(value, float) or math.isfinite(value)
+
+
 @functools.cache
 def _adapter(annotation: str) -> TypeAdapter[Any]:
     try:
         return TypeAdapter(eval(annotation, {"__builtins__": {}}, _NAMES))
-    except (NameError, AttributeError, TypeError, SyntaxError):
+    except Exception:  # what is no type fails in pydantic or before it, in any way it likes
         known = ", ".join(sorted(_NAMES))
         raise UserError(f"an option's type is made of {known}; {annotation!r} is not") from None
 
@@ -124,13 +151,7 @@ class Declaration:
 
 def read_declarations(path: Path, module: str, own: bool = False) -> list[Declaration]:
     """The parts that a file declares; `own` marks a user's file, whose content is part of its parts' identity."""
-    try:
-        source = path.read_text(encoding="utf-8")
-        tree = ast.parse(source)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a part file: {error}") from None
-    except SyntaxError as error:
-        raise UserError(f"{path}:{error.lineno}: not valid Python: {error.msg}") from None
+    source, tree = _parsed(path)
     content = hashlib.sha256(source.encode()).hexdigest() if own else ""
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     found: list[Declaration] = []
@@ -149,7 +170,7 @@ def read_declarations(path: Path, module: str, own: bool = False) -> list[Declar
                         doc=ast.get_docstring(node) or "",
                         facts=facts,
                         options=options,
-                        version=_version(node),
+                        version=_version(node, origin),
                         module=module,
                         attribute=node.name,
                         origin=origin,
@@ -160,7 +181,32 @@ def read_declarations(path: Path, module: str, own: bool = False) -> list[Declar
                 )
     for declared in found:
         check_reserved(declared)
+        if own:
+            _check_defaults(declared)
     return found
+
+
+def _parsed(path: Path) -> tuple[str, ast.Module]:
+    try:
+        source = path.read_text(encoding="utf-8")
+        return source, ast.parse(source)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read as a part file: {(error.strerror or str(error)).lower()}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: cannot be read as a part file: it is no text in UTF-8") from None
+    except SyntaxError as error:
+        raise UserError(f"{path}:{error.lineno or 1}: not valid Python: {error.msg}") from None
+    except (RecursionError, MemoryError, ValueError):
+        raise UserError(f"{path}: not valid Python: nested too deeply, or with null bytes") from None
+
+
+def _check_defaults(declared: Declaration) -> None:
+    """A part of a user's own: an option whose type is none, or whose default is not of it, is said when it is read."""
+    for option in declared.options.values():
+        if option.default is REQUIRED:
+            _adapter(option.annotation)
+        else:
+            option.check(option.default, f"{declared.origin}: {declared.kind} {declared.name}")
 
 
 def _part_decorators(node: ast.ClassDef | ast.FunctionDef) -> Iterator[ast.Call]:
@@ -175,15 +221,18 @@ def _entries(call: ast.Call, tree: ast.Module, origin: str) -> Iterator[tuple[st
     try:
         facts = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords if keyword.arg}
         first = call.args[0]
-        if not isinstance(first, ast.Name):
-            yield str(ast.literal_eval(first)), facts, False
-            return
-        for name, entry in _literal(tree, first.id).items():
-            yield name, {**facts, **entry}, True
+        is_family = isinstance(first, ast.Name)
+        entries = _literal(tree, first.id) if isinstance(first, ast.Name) else {ast.literal_eval(first): {}}
+        whole = {name: {**facts, **entry} for name, entry in entries.items()}
+        kept = {name: dict(entry.get("options", {})) for name, entry in whole.items()}
     except (IndexError, ValueError, TypeError, AttributeError):
         raise UserError(
             f"{origin}: a part's decorator takes a name, or a family's literal, and literal facts"
         ) from None
+    for name, entry in whole.items():
+        if not isinstance(name, str) or not PART_NAME.fullmatch(name):
+            raise UserError(f"{origin}: {name!r} is no name for a part; letters, digits, _ . and - make one")
+        yield name, {**entry, "options": kept[name]} if "options" in entry else entry, is_family
 
 
 def _literal(tree: ast.Module, name: str) -> dict[str, dict[str, Any]]:
@@ -219,18 +268,22 @@ def _initialiser(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> ast
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
             return item
+    others = {name: other for name, other in classes.items() if other is not node}
     for base in node.bases:
-        if isinstance(base, ast.Name) and base.id in classes:
-            return _initialiser(classes[base.id], classes)
+        if isinstance(base, ast.Name) and base.id in others:
+            return _initialiser(others[base.id], others)
     return None
 
 
-def _version(node: ast.ClassDef | ast.FunctionDef) -> int:
+def _version(node: ast.ClassDef | ast.FunctionDef, origin: str) -> int:
     for item in node.body:
         if isinstance(item, ast.Assign | ast.AnnAssign) and item.value is not None:
             target = item.targets[0] if isinstance(item, ast.Assign) else item.target
             if isinstance(target, ast.Name) and target.id == "version":
-                return int(ast.literal_eval(item.value))
+                try:
+                    return int(ast.literal_eval(item.value))
+                except (ValueError, TypeError):
+                    raise UserError(f"{origin}: version = {ast.unparse(item.value)} has to be an integer") from None
     return 1
 
 

@@ -22,7 +22,7 @@ class Images:
 
     pixels: [B, C, H, W], floating; bands: C canonical names; unit: of the pixels; mean, std: [C] statistics of the data
     set in the same unit, where a protocol normalises by them; fine: the same ground in RGB at a finer resolution, or
-    none.
+    none; rgb_unit: of red, green and blue where it is another than the other bands'.
     """
 
     pixels: Tensor
@@ -31,6 +31,7 @@ class Images:
     mean: Tensor | None = None
     std: Tensor | None = None
     fine: Images | None = None
+    rgb_unit: Unit | None = None
 
     def pick(self, bands: Sequence[str]) -> Images:
         """The same images with these bands in this order."""

@@ -54,9 +54,11 @@ class Pack:
 
     images: [N, C, H, W], memory-mapped, in `unit`; bands: C canonical names; labels: [N] class ids, [N, K] zeros and
     ones, [N, H, W] classes of pixels, or none; splits: role -> indices, disjoint; partitions: name -> indices of a
-    smaller *fit*; groups: [N] ids of what is not independent, or none; mean, std: [C] of the fit split's pixels, in
+    smaller *fit*; groups: [N] ids of what is not independent, or none; fine: [N, 3, s * H, s * W], memory-mapped, the
+    same ground in RGB (B04, B03, B02) s times finer, in `unit`, or none; mean, std: [C] of the fit split's pixels, in
     `unit`; content: sha256 of everything above; pixels: sha256 of the images alone, so that embeddings are shared by
-    tasks on the same images.
+    tasks on the same images; notes: what the reader had to say (what it skipped, an order of bands that looks wrong),
+    no part of the content.
     """
 
     name: str
@@ -74,6 +76,8 @@ class Pack:
     groups: np.ndarray | None = None
     ignore: int | None = None
     band_labels: str = "published"
+    fine: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def label_kind(self) -> str:

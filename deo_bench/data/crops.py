@@ -19,6 +19,7 @@ from deo_bench.bands import BAND_SETS, Unit, convert, select
 from deo_bench.data.view_settings import Crops, Views, of_view
 from deo_bench.draws import torch_generator
 from deo_bench.features import Images
+from deo_bench.normalisation import max_scaled
 
 TRIES = 10
 ASPECT = (3 / 4, 4 / 3)
@@ -119,24 +120,50 @@ def _photometric(settings: Views, view: int, size: int, box: Tensor, generator: 
     )
 
 
-def make_views(images: Images, params: CropParameters) -> list[Images]:
+def make_views(images: Images, params: CropParameters, finer: Tensor | None = None) -> list[Images]:
     """The views of a batch, global ones first: [B, C, size, size] each, bands and unit as given.
 
-    An image of finer resolution is cropped by the same box to the same size.
+    finer: [B], whether an image's red, green and blue are those of its finer image, cropped by the same box to the
+    same size. With `rgb_range = "max"` they are left in display range (`rgb_unit`).
     """
     assert len(images.pixels) == len(params.views[0].box), "crops were drawn for another batch"
-    return [_make_view(images, params.settings, view) for view in params.views]
+    settings = params.settings
+    return [_coloured(_crop(images, settings, view, finer), settings, view) for view in params.views]
 
 
-def _make_view(images: Images, settings: Views, drawn: ViewParameters) -> Images:
+def clean_views(images: Images, params: CropParameters, finer: Tensor | None = None) -> list[Images]:
+    """The global views as `make_views` crops them, without any change of colours."""
+    count = params.settings.global_.count
+    return [_crop(images, params.settings, view, finer) for view in params.views[:count]]
+
+
+def _crop(images: Images, settings: Views, drawn: ViewParameters, finer: Tensor | None) -> Images:
     device = images.pixels.device
     box, flip = drawn.box.to(device), drawn.flip.to(device)
     pixels = resized_crop(images.pixels, box, flip, drawn.size, settings.interpolation)
+    if finer is not None and finer.any():
+        assert images.fine is not None, "finer images were asked for, and these carry none"
+        chosen = finer.nonzero()[:, 0].to(device)
+        rgb = torch.tensor(select(images.bands, images.fine.bands), device=device)
+        sharp = convert(images.fine.pixels[chosen], images.fine.unit, images.unit)
+        pixels[chosen[:, None], rgb] = resized_crop(
+            sharp, box[chosen], flip[chosen], drawn.size, settings.interpolation
+        )
+    return replace(images, pixels=pixels, fine=None)
+
+
+def _coloured(images: Images, settings: Views, drawn: ViewParameters) -> Images:
+    """Crops with their colours changed, as drawn."""
+    is_scaled = settings.rgb_range == "max"
+    if not (settings.is_photometric or is_scaled):
+        return images
+    rgb = select(images.bands, BAND_SETS["rgb"], "colour augmentations need red, green and blue: the images")
+    if is_scaled:
+        images.pixels[:, rgb] = max_scaled(images.pixels[:, rgb])
+        images = replace(images, rgb_unit="display")
     if settings.is_photometric:
-        rgb = select(images.bands, BAND_SETS["rgb"], "colour augmentations need red, green and blue: the images")
-        _recolour(pixels, rgb, images.unit, settings, drawn)
-    fine = None if images.fine is None else _make_view(images.fine, settings, drawn)
-    return replace(images, pixels=pixels, fine=fine)
+        _recolour(images.pixels, rgb, images.rgb_unit or images.unit, drawn)
+    return images
 
 
 def resized_crop(pixels: Tensor, box: Tensor, flip: Tensor, size: int, interpolation: str = "bilinear") -> Tensor:
@@ -176,7 +203,7 @@ def _cubic(distance: Tensor) -> Tensor:
     return torch.where(distance < 1, near, torch.where(distance < 2, far, 0.0))
 
 
-def _recolour(pixels: Tensor, rgb: list[int], unit: Unit, settings: Views, drawn: ViewParameters) -> None:
+def _recolour(pixels: Tensor, rgb: list[int], unit: Unit, drawn: ViewParameters) -> None:
     """Change the colours in place, in display range, of the images that draw any change; the others keep their bits."""
     is_touched = (drawn.factors != torch.tensor(NEUTRAL)).any(1) | drawn.grey | (drawn.sigma > 0) | drawn.solarise
     touched = is_touched.nonzero()
@@ -185,12 +212,8 @@ def _recolour(pixels: Tensor, rgb: list[int], unit: Unit, settings: Views, drawn
     places = touched.to(pixels.device), torch.tensor(rgb, device=pixels.device)
     colours = pixels[places]
     chosen = drawn.each(lambda values: values[touched[:, 0]])
-    if settings.rgb_range == "max":
-        brightest = colours.amax((1, 2, 3), keepdim=True).clamp_min(1e-6)
-        pixels[places] = _operate((colours / brightest).clamp(0, 1), chosen) * brightest
-    else:
-        display = convert(colours, unit, "display").clamp(0, 1)
-        pixels[places] = convert(_operate(display, chosen), "display", unit)
+    display = convert(colours, unit, "display").clamp(0, 1)
+    pixels[places] = convert(_operate(display, chosen), "display", unit)
 
 
 def _operate(rgb: Tensor, drawn: ViewParameters) -> Tensor:

@@ -8,7 +8,7 @@ import os
 import shutil
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,22 +17,25 @@ from filelock import FileLock
 
 from deo_bench.bands import check_unit
 from deo_bench.data import Pack, Places
-from deo_bench.data.arrays import read_npy, refuse_not_finite, size_of
-from deo_bench.data.pack_checks import Moments, check_roles, checked_groups, checked_labels, row_indices
+from deo_bench.data.arrays import read_npy, size_of
+from deo_bench.data.band_order import doubts_about_order
+from deo_bench.data.in_place import InPlace
+from deo_bench.data.pack_checks import check_roles, checked_groups, checked_labels, row_indices
+from deo_bench.data.pack_images import FINE_BANDS, KINDS, Sample, check_finer, write_images
 from deo_bench.errors import StoreError, UserError
+from deo_bench.files import cannot_write
 
 FORMAT = 1
 """Bumped when the layout of a pack changes; packs of another format are made again."""
 
-_BLOCK = 1 << 22
-_KINDS = "iuf"
+_NOT_CONTENT = ("name", "format", "mean", "std", "notes", "in_place")
 
 
 def write_pack(
     folder: Path,
     *,
     name: str,
-    images: Iterable[np.ndarray],
+    images: Iterable[Sample],
     count: int,
     bands: Sequence[str],
     unit: str,
@@ -43,13 +46,24 @@ def write_pack(
     groups: np.ndarray | None = None,
     ignore: int | None = None,
     band_labels: str = "published",
+    notes: Sequence[str] = (),
+    in_place: Mapping[str, InPlace] | None = None,
+    look_at_order: bool = True,
 ) -> Pack:
     """Stream `count` images [C, H, W] of one shape and type into a pack, and open it.
+
+    Where the same ground is there in finer RGB, yield pairs (image [C, H, W], finer [3, s * H, s * W]) from the same
+    iterable: bands B04, B03, B02, in `unit`, of one numeric type that need not be the images'; s is whole, at least 2
+    and the same for all; all images have one, or none. They become `Pack.fine`.
 
     labels are looked at after the last image, so that one pass over the source may fill both. mean and std are of the
     fit split's pixels (of all pixels without one), in float64. The folder appears whole, by one rename; where it
     appears meanwhile from elsewhere, that one is kept. Wrong shapes, pixels that are not finite and labels outside the
     classes are a UserError.
+
+    notes are kept with the pack and said whenever it is opened. in_place says where the very arrays that are streamed,
+    `images` and `fine`, lie in a file: they are digested and looked at alike, and no copy is written. look_at_order is
+    off for bands that are known to be named wrongly.
     """
     roles = {role: row_indices(rows, count, f"{name}: split {role!r}") for role, rows in splits.items()}
     smaller = {key: row_indices(rows, count, f"{name}: partition {key!r}") for key, rows in (partitions or {}).items()}
@@ -70,7 +84,10 @@ def write_pack(
     try:
         building.mkdir(parents=True)
         fit = roles["fit"] if len(roles.get("fit", ())) else np.arange(count)
-        described |= _write_images(building, name, images, count, tuple(bands), unit, fit)
+        described |= write_images(building, name, images, count, bands, unit, fit, copy=not in_place)
+        if in_place:
+            described["in_place"] = {key: place.described() for key, place in in_place.items()}
+        doubts = doubts_about_order(name, bands, _mapped(building, "images", described), fit) if look_at_order else ()
         arrays = {f"split-{role}": rows for role, rows in roles.items()}
         arrays |= {f"partition-{place:03d}": rows for place, rows in enumerate(smaller.values())}
         if labels is not None:
@@ -81,11 +98,12 @@ def write_pack(
             _write_npy(building / f"{key}.npy", array)
         described |= {"splits": list(roles), "partitions": list(smaller), "arrays": sorted(arrays)}
         described["content"] = _content(described, arrays)
+        described["notes"] = [*notes, *doubts]
         _write_json(building / "pack.json", described)
         _fsync_folder(building)
         _put_in_place(building, folder)
     except OSError as error:
-        raise StoreError(f"{folder}: the pack cannot be written: {error.strerror or error}") from None
+        raise cannot_write(folder, error) from None
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return open_pack(folder)
@@ -97,16 +115,16 @@ def open_pack(folder: Path) -> Pack:
         described = json.loads((folder / "pack.json").read_bytes())
         if described["format"] != FORMAT:
             raise ValueError(f"format {described['format']}, this version reads {FORMAT}")
-        shape, dtype = tuple(map(int, described["shape"])), np.dtype(described["dtype"])
-        if len(shape) != 4 or min(shape) < 1 or dtype.kind not in _KINDS or len(described["bands"]) != shape[1]:
-            raise ValueError(f"impossible images {shape} of {dtype}")
-        claimed, real = size_of(shape, dtype), (folder / "images.bin").stat().st_size
-        if claimed != real:
-            raise ValueError(f"images.bin has {real} bytes where pack.json claims {claimed}")
+        images = _mapped(folder, "images", described)
+        fine = _mapped(folder, "fine", described) if "fine" in described else None
+        if fine is not None:
+            if len(fine) != len(images):
+                raise ValueError(f"{len(fine)} finer images of {len(images)}")
+            check_finer(fine.shape[2:], images.shape[2:], "fine.bin")
         arrays = {key: read_npy(folder / f"{key}.npy") for key in described["arrays"]}
         return Pack(
             name=described["name"],
-            images=np.memmap(folder / "images.bin", dtype=dtype, mode="r", shape=shape),
+            images=images,
             bands=tuple(described["bands"]),
             unit=check_unit(described["unit"], str(folder)),
             mean=np.array(described["mean"], dtype=np.float64),
@@ -120,6 +138,8 @@ def open_pack(folder: Path) -> Pack:
             groups=arrays.get("groups"),
             ignore=described["ignore"],
             band_labels=described["band_labels"],
+            fine=fine,
+            notes=tuple(map(str, described.get("notes", ()))),
         )
     except StoreError:
         raise
@@ -128,23 +148,45 @@ def open_pack(folder: Path) -> Pack:
         raise StoreError(f"{folder}: not a whole pack: {reason}; delete the folder and it is made again") from None
 
 
+def _mapped(folder: Path, which: str, described: Mapping[str, Any]) -> np.ndarray:
+    """An array [N, C, H, W] mapped read-only, once its file is as pack.json claims."""
+    of = described if which == "images" else described[which]
+    channels = len(described["bands"] if which == "images" else FINE_BANDS)
+    shape, dtype, path = tuple(map(int, of["shape"])), np.dtype(of["dtype"]), folder / f"{which}.bin"
+    if len(shape) != 4 or min(shape) < 1 or dtype.kind not in KINDS or channels != shape[1]:
+        raise ValueError(f"impossible images {shape} of {dtype}")
+    if "in_place" in described:
+        return InPlace.read(described["in_place"][which]).mapped(shape, dtype)
+    claimed, real = size_of(shape, dtype), path.stat().st_size
+    if claimed != real:
+        raise ValueError(f"{path.name} has {real} bytes where pack.json claims {claimed}")
+    return np.memmap(path, dtype=dtype, mode="r", shape=shape)
+
+
 def pack_once(places: Places, key: str, build: Callable[[Path], Pack]) -> Pack:
     """The pack of this key in the cache; `build(folder)` makes it where there is none, in one process at a time.
 
-    One that is torn is reported and made again. What a killed process left half-written is removed.
+    One that is torn is reported and made again. What a killed process left half-written is removed. A pack's notes are
+    said by a warning, made now or found.
     """
-    folder = places.cache / "packs" / key
+    pack = _found_or_built(places.cache / "packs" / key, key, build)
+    for note in pack.notes:
+        warnings.warn(note, stacklevel=1)  # one place in the code, so that each is said once a process
+    return pack
+
+
+def _found_or_built(folder: Path, key: str, build: Callable[[Path], Pack]) -> Pack:
     if folder.exists():
         try:
             return open_pack(folder)
         except StoreError as error:
-            warnings.warn(f"packing again: {error}", stacklevel=2)
+            warnings.warn(f"packing again: {error}", stacklevel=3)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(str(folder.parent / f"{key}.lock"))
         lock.acquire()
     except OSError as error:
-        raise StoreError(f"{folder.parent}: the cache cannot be written: {error.strerror or error}") from None
+        raise cannot_write(folder.parent, error) from None
     try:
         if folder.exists():
             try:
@@ -177,85 +219,12 @@ def input_key(name: str, files: Iterable[Path], options: Mapping[str, Any], vers
     return f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def _write_images(
-    building: Path,
-    name: str,
-    images: Iterable[np.ndarray],
-    count: int,
-    bands: tuple[str, ...],
-    unit: str,
-    fit: np.ndarray,
-) -> dict[str, Any]:
-    """Write images.bin; what pack.json says of it."""
-    in_fit = np.zeros(count, dtype=bool)
-    in_fit[fit] = True
-    moments, digest, shape, dtype, done = Moments(len(bands)), hashlib.sha256(), (0, 0, 0), np.dtype("u1"), 0
-    with (building / "images.bin").open("wb") as stream:
-        for block in _blocks(name, images, len(bands)):
-            if not done:
-                shape, dtype = block.shape[1:], block.dtype
-                _check_space(building, count, shape, dtype)
-                digest.update(json.dumps([count, shape, dtype.str, bands, unit]).encode())
-            if block.shape[1:] != shape or block.dtype != dtype:
-                raise UserError(
-                    f"{name}: image {done} is {block.shape[1:]} of {block.dtype}, the first {shape} of {dtype}"
-                )
-            if done + len(block) > count:
-                raise UserError(f"{name}: more than the {count} images that were announced")
-            refuse_not_finite(block, f"{name}: images {done} to {done + len(block) - 1}")
-            chosen = in_fit[done : done + len(block)]
-            if chosen.any():
-                moments.add(block if chosen.all() else block[chosen])
-            digest.update(block.data)
-            stream.write(block.data)
-            done += len(block)
-        if done != count or not count:
-            raise UserError(f"{name}: {done} images, {count} were announced")
-        _fsync(stream)
-    return {
-        "shape": [count, *shape],
-        "dtype": dtype.str,
-        "mean": moments.mean.tolist(),
-        "std": moments.std.tolist(),
-        "pixels": digest.hexdigest(),
-    }
-
-
-def _blocks(name: str, images: Iterable[np.ndarray], bands: int) -> Iterator[np.ndarray]:
-    """Images gathered into contiguous little-endian blocks [n, C, H, W]; a change of shape or type ends a block."""
-    gathered: list[np.ndarray] = []
-    for number, image in enumerate(images):
-        if image.ndim != 3 or len(image) != bands or image.dtype.kind not in _KINDS or not image.size:
-            raise UserError(
-                f"{name}: image {number} is {image.shape} of {image.dtype}, expected [{bands}, H, W] of numbers"
-            )
-        if gathered and (image.shape != gathered[0].shape or image.dtype != gathered[0].dtype):
-            yield _stacked(gathered)
-            gathered = []
-        gathered.append(image)
-        if image.nbytes * len(gathered) >= _BLOCK:
-            yield _stacked(gathered)
-            gathered = []
-    if gathered:
-        yield _stacked(gathered)
-
-
-def _stacked(gathered: list[np.ndarray]) -> np.ndarray:
-    block = np.stack(gathered)
-    return np.ascontiguousarray(block, dtype=block.dtype.newbyteorder("<"))
-
-
-def _check_space(building: Path, count: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    needed, free = size_of((count, *shape), dtype), shutil.disk_usage(building).free
-    if needed > free:
-        raise StoreError(
-            f"{building.parent}: a pack needs {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB left"
-        )
-
-
 def _content(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
-    """sha256 of everything but the name and where it lies; mean and std follow from the rest."""
-    kept = {key: value for key, value in described.items() if key not in ("name", "format", "mean", "std")}
+    """sha256 of everything but the name, the notes and where it lies; mean and std follow from the rest.
+
+    What a pack lacks (finer images) is no key of it, so packs without it keep the digest they had.
+    """
+    kept = {key: value for key, value in described.items() if key not in _NOT_CONTENT}
     digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
     for key in sorted(arrays):
         array = arrays[key]

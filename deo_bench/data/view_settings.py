@@ -38,12 +38,14 @@ class Views(BaseModel):
     """The crops of each image and what is done to them; `global` views come first, then `local` ones.
 
     Flips and boxes are the same for every band. The photometric operations act on red, green and blue only, brought to
-    display range for them: reflectance over a fixed white and clipped (`rgb_range = "white"`), or over the crop's own
-    maximum (`"max"`), then brought back; they are off unless a recipe switches them on.
+    display range for them, reflectance over a fixed white and clipped, then brought back; they are off unless a recipe
+    switches them on. `rgb_range = "max"` divides by the crop's own joint maximum instead, always, and leaves it at
+    that.
 
     flip, jitter, grayscale: probabilities; blur, solarise: probabilities a view (threshold 0.5); brightness, contrast,
     saturation, hue: strengths of the jitter, as torchvision's; blur_sigma: range in pixels of the crop; interpolation:
-    with antialiasing.
+    with antialiasing; fine: the share of the images whose red, green and blue come from a co-registered finer image
+    throughout, where the data carry one.
 
     DEO's values are two global crops of 224 pixels and scale [0.4, 1], eight or ten local ones of 96 and [0.05, 0.4],
     bicubic, `rgb_range = "max"`, flip 0.5, jitter 0.8 with the strengths below, grayscale 0.2, blur [1, 0.1, 0.5],
@@ -57,6 +59,7 @@ class Views(BaseModel):
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     flip: Fraction = 0.5
     rgb_range: Literal["white", "max"] = "white"
+    fine: Fraction = 0.0
     jitter: Fraction = 0.0
     brightness: NonNegative = 0.4
     contrast: NonNegative = 0.4

@@ -12,12 +12,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from deo_bench.backbone import Normalisation
-from deo_bench.bands import Unit, band_set, convert, select
+from deo_bench.bands import BAND_SETS, Unit, band_set, convert, select
 from deo_bench.data import Pack
 from deo_bench.draws import global_seed
 from deo_bench.errors import StoreError, UserError
 from deo_bench.features import Images
+from deo_bench.normalisation import Named, Normalisation, published
 from deo_bench.recipe import PartTable, StudentTable
 from deo_bench.registry import Registry
 from deo_bench.students import Stem, Student
@@ -27,7 +27,7 @@ from deo_bench.teachers import Teacher
 def build_student(table: StudentTable, statistics: Statistics, registry: Registry, seed: int) -> Student:
     """A student as it is initialised: from (seed, its name), so that cells with the same student start equal."""
     bands = {name: statistics.bands_of(name) for name in table.bands}
-    normalisations = {name: statistics.normalisation(chosen) for name, chosen in bands.items()}
+    normalisations = {name: statistics.normalisation(chosen, table.normalise) for name, chosen in bands.items()}
 
     def stem(width: int, patch: int) -> Stem:
         with global_seed(seed, "stem", table.stem.use):
@@ -57,8 +57,10 @@ class Statistics:
         select(self.bands, wanted, "the pre-training images")
         return wanted
 
-    def normalisation(self, bands: tuple[str, ...]) -> Normalisation:
-        """Z-scores in reflectance (in display range for images that were made for the eye)."""
+    def normalisation(self, bands: tuple[str, ...], named: Named = "dataset_zscore") -> Normalisation:
+        """Z-scores in reflectance (in display range for images that were made for the eye), or a published way."""
+        if named != "dataset_zscore":
+            return published(named, bands)
         order = select(self.bands, bands)
         unit: Unit = "display" if self.unit in ("uint8", "display") else "reflectance"
         # A unit change without clipping is a factor, so it applies to means and spreads alike.
@@ -102,10 +104,20 @@ def load_weights(module: torch.nn.Module, path: Path, part: str = "") -> None:
 
 
 def images_of(
-    pack: Pack, indices: np.ndarray, device: torch.device | str = "cpu", with_statistics: bool = False
+    pack: Pack,
+    indices: np.ndarray,
+    device: torch.device | str = "cpu",
+    with_statistics: bool = False,
+    with_fine: bool = False,
 ) -> Images:
-    """A batch of a pack as float32 images on a device."""
-    pixels = torch.from_numpy(np.asarray(pack.images[indices], dtype=np.float32)).to(device)
-    mean = torch.as_tensor(pack.mean, dtype=torch.float32, device=device) if with_statistics else None
-    std = torch.as_tensor(pack.std, dtype=torch.float32, device=device) if with_statistics else None
-    return Images(pixels, pack.bands, pack.unit, mean, std)
+    """A batch of a pack as float32 images on a device; with_fine: their finer images too, where there are any."""
+
+    def floats(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(device)
+
+    mean = floats(pack.mean) if with_statistics else None
+    std = floats(pack.std) if with_statistics else None
+    fine = None
+    if with_fine and pack.fine is not None:
+        fine = Images(floats(pack.fine[indices]), BAND_SETS["rgb"], pack.unit)
+    return Images(floats(pack.images[indices]), pack.bands, pack.unit, mean, std, fine)

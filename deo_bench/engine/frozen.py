@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from deo_bench.engine.passes import ViewFeatures, Views
+from deo_bench.engine.passes import CLEAN, ViewFeatures, Views
+from deo_bench.errors import UserError
 from deo_bench.features import POOLED
-from deo_bench.recipe import PartTable, Recipe, Term, canonical
+from deo_bench.normalisation import Normalisation
+from deo_bench.recipe import PartTable, Recipe, TeacherTable, Term, canonical
+from deo_bench.students import Student
 from deo_bench.teachers import Teacher
 
 Look = tuple[str, str]
@@ -25,14 +28,15 @@ class FrozenTeachers:
         self._build = build
         self._teachers: dict[str, Teacher] = {}
         self._levels: dict[Look, tuple[str, ...]] = {}
-        self._features: dict[tuple[str, str, str], ViewFeatures] = {}
-        self._views: Views | None = None
+        self._features: dict[tuple[object, ...], ViewFeatures] = {}
+        self._views: Mapping[str, Views] = {}
 
-    def get(self, table: PartTable) -> Teacher:
+    def get(self, table: TeacherTable) -> Teacher:
         """The teacher of a table."""
-        key = _key(table)
+        part = PartTable(use=table.use, options=table.options)
+        key = _key(part)
         if key not in self._teachers:
-            self._teachers[key] = self._build(table)
+            self._teachers[key] = self._build(part)
         return self._teachers[key]
 
     def expect(self, recipe: Recipe, teachers: Mapping[str, Teacher]) -> None:
@@ -43,20 +47,52 @@ class FrozenTeachers:
                 places = [place for place in term.target_on if place not in POOLED]
                 self._levels[look] = tuple(dict.fromkeys([*self._levels.get(look, ()), *places]))
 
-    def new_step(self, views: Views) -> None:
+    def new_step(self, views: Mapping[str, Views]) -> None:
         """Another batch: what was worked out of the last one is forgotten."""
         self._views = views
         self._features = {}
 
-    def features(self, table: PartTable, sees: str, precision: str) -> ViewFeatures:
-        """A teacher's features of this step's global views."""
-        assert self._views is not None
-        key = (_key(table), sees, precision)
+    def features(self, table: TeacherTable, sees: str, precision: str, student: Student) -> ViewFeatures:
+        """A teacher's features of this step's global views, as they are and as normalised as its table says."""
+        teacher = self.get(table)
+        normalisation = normalisation_for(table, teacher, sees, student)
+        key = (_key(table), sees, precision, normalisation)
         if key not in self._features:
-            with torch.no_grad():
-                found = self.get(table)(self._views.images, sees, levels=self._levels.get(key[:2], ()))
-            self._features[key] = ViewFeatures(found, self._views.count)
+            levels = self._levels.get((_key(table), sees), ())
+            self._features[key] = look(teacher, views_for(table, self._views), sees, levels, normalisation)
         return self._features[key]
+
+
+@torch.no_grad()
+def look(
+    teacher: Teacher, views: Views, sees: str, levels: tuple[str, ...], normalisation: Normalisation | None = None
+) -> ViewFeatures:
+    """A teacher's features of some views; normalisation: another than its own."""
+    if normalisation is None:
+        return ViewFeatures(teacher(views.images, sees, levels=levels), views.count)
+    pixels = normalisation.apply(views.images.pick(teacher.band_sets[sees]))
+    return ViewFeatures(teacher.extract(pixels, sees, levels), views.count)
+
+
+def views_for(table: TeacherTable, views: Mapping[str, Views]) -> Views:
+    """The global views that a teacher is shown."""
+    return views[CLEAN if table.views == "clean" else "global"]
+
+
+def normalisation_for(table: TeacherTable, teacher: Teacher, sees: str, student: Student) -> Normalisation | None:
+    """The student's normalisation of the bands that a teacher sees, where its table asks for it; none for its own."""
+    if table.normalise == "native" or teacher.follows:
+        return None
+    for name, bands in student.band_sets.items():
+        if bands == teacher.band_sets[sees]:
+            return student.normalisations[name]
+    wanted, fed = ", ".join(teacher.band_sets[sees]), ", ".join(student.band_sets)
+    raise UserError(f"teacher {table.use!r}: normalise = 'student' needs a student fed {wanted}; it is fed {fed}")
+
+
+def needs_clean(recipe: Recipe) -> bool:
+    """Whether any teacher is shown the crops as they came."""
+    return any(table.views == "clean" for table in recipe.teachers.values())
 
 
 def target_sees(term: Term, teacher: Teacher) -> str:

@@ -14,6 +14,9 @@ from deo_bench.features import POOLED, Features, Images
 from deo_bench.recipe import Term
 from deo_bench.students import Student
 
+CLEAN = "clean"
+"""Beside the views `global` and `local`: the global crops again, without any change of colours, for teachers alone."""
+
 
 @dataclass(frozen=True)
 class Views:

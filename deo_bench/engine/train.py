@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from deo_bench.data import Pack
-from deo_bench.data.crops import draw_crops, make_views
+from deo_bench.data.crops import clean_views, draw_crops, make_views
 from deo_bench.data.view_settings import Views as ViewSettings
-from deo_bench.draws import batch_indices
+from deo_bench.draws import batch_indices, torch_generator
 from deo_bench.engine.build import images_of
 from deo_bench.engine.frozen import FrozenTeachers
-from deo_bench.engine.passes import Views
+from deo_bench.engine.passes import CLEAN, Views
 from deo_bench.engine.training import NotFinite, Report, Training
 from deo_bench.errors import UserError
 from deo_bench.features import Images
@@ -23,31 +23,45 @@ from deo_bench.features import Images
 
 @dataclass
 class Source:
-    """Pre-training batches: which images, and their views, as functions of (seed, step)."""
+    """Pre-training batches: which images, and their views, as functions of (seed, step).
+
+    clean: whether the global crops are wanted without any change of colours, too.
+    """
 
     pack: Pack
     settings: ViewSettings
     batch: int
     seed: int
     device: torch.device
+    clean: bool = False
 
     def __post_init__(self) -> None:
         self.chosen = self.pack.splits.get("fit", np.arange(len(self.pack)))
         if len(self.chosen) == 0:
             raise UserError(f"data {self.pack.name!r} has no images to train on")
         self.groups = None if self.pack.groups is None else _numbered(self.pack.groups)
+        self.finer = _finer(self.pack, self.settings, self.seed)
 
     def at(self, step: int) -> tuple[dict[str, Views], np.ndarray]:
         """The views of a step's batch, and the images' numbers [B]."""
         places = batch_indices(len(self.chosen), self.batch, step, self.seed, "order")
         indices = self.chosen[places]
-        # A memory map is read fastest in order; the batch's own order is put back after.
-        order = np.argsort(indices, kind="stable")
-        images = images_of(self.pack, indices[order], self.device)
-        images = replace(images, pixels=images.pixels[torch.from_numpy(np.argsort(order))])
+        images = self._images(indices)
         height, width = images.pixels.shape[-2:]
         drawn = draw_crops(self.settings, self.batch, height, width, self.seed, step)
-        return stacked(make_views(images, drawn), self.settings), indices
+        finer = None if self.finer is None else torch.from_numpy(self.finer[indices])
+        views = stacked(make_views(images, drawn, finer), self.settings)
+        if self.clean:
+            views[CLEAN] = _together(clean_views(images, drawn, finer))
+        return views, indices
+
+    def _images(self, indices: np.ndarray) -> Images:
+        """A memory map is read fastest in order; the batch's own order is put back after."""
+        order = np.argsort(indices, kind="stable")
+        images = images_of(self.pack, indices[order], self.device, with_fine=self.finer is not None)
+        back = torch.from_numpy(np.argsort(order))
+        fine = None if images.fine is None else replace(images.fine, pixels=images.fine.pixels[back])
+        return replace(images, pixels=images.pixels[back], fine=fine)
 
 
 def stacked(views: Sequence[Images], settings: ViewSettings) -> dict[str, Views]:
@@ -55,10 +69,21 @@ def stacked(views: Sequence[Images], settings: ViewSettings) -> dict[str, Views]
     groups: dict[str, list[Images]] = {}
     for image, (group, _, _) in zip(views, settings.crops(), strict=True):
         groups.setdefault(group, []).append(image)
-    return {
-        group: Views(replace(images[0], pixels=torch.cat([image.pixels for image in images])), len(images))
-        for group, images in groups.items()
-    }
+    return {group: _together(images) for group, images in groups.items()}
+
+
+def _together(images: Sequence[Images]) -> Views:
+    return Views(replace(images[0], pixels=torch.cat([image.pixels for image in images])), len(images))
+
+
+def _finer(pack: Pack, settings: ViewSettings, seed: int) -> np.ndarray | None:
+    """Which images [N] show their finer red, green and blue throughout the training; none where that is off."""
+    if not settings.fine:
+        return None
+    if pack.fine is None:
+        raise UserError(f"views.fine = {settings.fine}: data {pack.name!r} has no finer images; leave it out, or 0")
+    chosen = torch.rand(len(pack), generator=torch_generator(seed, "fine")) < settings.fine
+    return chosen.numpy()
 
 
 @dataclass
@@ -88,7 +113,7 @@ def train(
             continue
         began = time.perf_counter()
         views, indices = source.at(step)
-        frozen.new_step(views["global"])
+        frozen.new_step(views)
         done = CohortStep(step)
         index = torch.from_numpy(indices)
         groups = None if source.groups is None else torch.from_numpy(source.groups[indices])

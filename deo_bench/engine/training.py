@@ -12,9 +12,10 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
+from deo_bench.draws import global_seed
 from deo_bench.engine.build import Statistics, build_student
 from deo_bench.engine.collapse import Spread, spread_of
-from deo_bench.engine.frozen import FrozenTeachers, roles_and_terms, target_sees
+from deo_bench.engine.frozen import FrozenTeachers, look, normalisation_for, roles_and_terms, target_sees, views_for
 from deo_bench.engine.objective import Objective
 from deo_bench.engine.passes import ViewFeatures, Views
 from deo_bench.features import POOLED
@@ -69,8 +70,13 @@ class Training:
             self.teachers[role] = teacher.freeze().to(device)
         self.objective = Objective(recipe, self.student, self.teachers, registry, seed).to(device)
         frozen.expect(recipe, self.teachers)
+        for role, _, term in roles_and_terms(recipe):
+            teacher = self.teachers[role]
+            normalisation_for(recipe.teachers[role], teacher, target_sees(term, teacher), self.student)
         self.fabric = Fabric(accelerator=device.type, devices=1, precision=recipe.train.precision)
         self.optimiser = make_optimiser(recipe, self.trained())
+        # Half precision loses small gradients: the loss is scaled up, and the gradients down again before the clip.
+        self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.train.precision == "16-mixed")
         self.untouched: set[str] = set(self.student.band_sets)
 
     def trained(self) -> dict[str, nn.Parameter]:
@@ -88,14 +94,16 @@ class Training:
         lr = self._set_schedules(step)
         batch = Batch(index, (), groups, step=step, progress=step / max(settings.steps, 1))
         with self.fabric.autocast():
-            targets = self._targets(views["global"])
+            targets = self._targets(views)
             losses = self.objective(self.student, views, targets, self._followers(), batch)
         self._check_finite(losses, step)
         self.optimiser.zero_grad(set_to_none=True)
-        total = self.objective.backward(losses, step, list(self.student.parameters()), self.fabric.backward)
+        total = self.objective.backward(losses, step, list(self.student.parameters()), self._backward)
+        self.scaler.unscale_(self.optimiser)
         self._note_stems()
         clip_gradients(self.trained().values(), settings.clip, settings.clip_by)
-        self.optimiser.step()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
         self.step += 1
         for teacher in self._followers().values():
             teacher.follow(self.student, dict(self.objective.heads), step, settings.steps)
@@ -104,6 +112,9 @@ class Training:
         self.is_whole = True
         values = {name: float(value.detach()) for name, value in losses.items()}
         return Report(step, values, float(total), lr, measure, spread)
+
+    def _backward(self, loss: Tensor) -> None:
+        self.scaler.scale(loss).backward()
 
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on; copies, so that it can be resumed from twice."""
@@ -115,6 +126,7 @@ class Training:
             "teachers": followers,
             "optimiser": self.optimiser.state_dict(),
             "untouched": sorted(self.untouched),
+            "scaler": self.scaler.state_dict(),
         }
         return copy.deepcopy(state)
 
@@ -127,13 +139,13 @@ class Training:
             teacher.load_state_dict(mine["teachers"][role])
         self.optimiser.load_state_dict(mine["optimiser"])
         self.untouched = set(mine["untouched"])
+        self.scaler.load_state_dict(mine["scaler"])
         self.step = int(mine["step"])
 
     def _followers(self) -> dict[str, Teacher]:
         return {role: teacher for role, teacher in self.teachers.items() if teacher.follows}
 
-    @torch.no_grad()
-    def _targets(self, views: Views) -> dict[tuple[str, str], ViewFeatures]:
+    def _targets(self, views: Mapping[str, Views]) -> dict[tuple[str, str], ViewFeatures]:
         """Teachers' features of the global views, by (role, term)."""
         own: dict[tuple[str, str], ViewFeatures] = {}
         found = {}
@@ -141,12 +153,14 @@ class Training:
             teacher = self.teachers[role]
             sees = target_sees(term, teacher)
             if not teacher.follows:
-                found[role, name] = self.frozen.features(self.recipe.teachers[role], sees, self.recipe.train.precision)
+                precision = self.recipe.train.precision
+                found[role, name] = self.frozen.features(self.recipe.teachers[role], sees, precision, self.student)
                 continue
             if (role, sees) not in own:
-                own[role, sees] = ViewFeatures(
-                    teacher(views.images, sees, levels=self._levels(role, sees)), views.count
-                )
+                # A follower may keep stochastic depth, which draws.
+                with global_seed(self.seed, "teacher", role, sees, self.step):
+                    shown = views_for(self.recipe.teachers[role], views)
+                    own[role, sees] = look(teacher, shown, sees, self._levels(role, sees))
             found[role, name] = own[role, sees]
         return found
 

@@ -11,14 +11,15 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from deo_bench.bands import has_bands
-from deo_bench.engine.frozen import target_sees
+from deo_bench.engine.frozen import look, normalisation_for, target_sees, views_for
 from deo_bench.engine.train import Source
 from deo_bench.engine.training import Training
 from deo_bench.errors import UserError
 from deo_bench.features import POOLED
 from deo_bench.files import write_bytes
-from deo_bench.recipe import Identifier, digest
+from deo_bench.recipe import Identifier, TeacherTable, digest
 from deo_bench.registry import Registry
+from deo_bench.students import Student
 from deo_bench.targets import Target
 from deo_bench.teachers import Teacher
 
@@ -46,6 +47,7 @@ def fit_transforms(run: Training, source: Source, identifier: Identifier, cache:
                 table.use,
                 identifier.teacher(table),
                 table.options,
+                [table.views, repr(normalisation_for(table, teacher, target_sees(term, teacher), run.student))],
                 registry.get("teacher", table.use).identity,
             ],
             "place": [target_place, target_sees(term, teacher)],
@@ -54,7 +56,7 @@ def fit_transforms(run: Training, source: Source, identifier: Identifier, cache:
         }
         path = cache / "statistics" / f"{digest(told, 24)}.safetensors"
         if not _restored(transform, path):
-            transform.fit(_stream(teacher, target_place, target_sees(term, teacher), source))
+            transform.fit(_stream(table, teacher, target_place, target_sees(term, teacher), source, run.student))
             write_bytes(path, save({part: value.contiguous() for part, value in transform.state_dict().items()}))
 
 
@@ -74,16 +76,19 @@ def _restored(transform: Target, path: Path) -> bool:
 
 
 @torch.no_grad()
-def _stream(teacher: Teacher, place: str, sees: str, source: Source) -> Iterator[Tensor]:
+def _stream(
+    table: TeacherTable, teacher: Teacher, place: str, sees: str, source: Source, student: Student
+) -> Iterator[Tensor]:
     """A teacher's features of global views, in chunks [n, D]; the cells of a map are rows."""
     if not has_bands(source.pack.bands, teacher.band_sets[sees]):
         raise UserError(
             f"the pre-training images lack bands that the teacher sees: {', '.join(teacher.band_sets[sees])}"
         )
-    fixed = Source(source.pack, source.settings, BATCH, 0, source.device)
+    fixed = Source(source.pack, source.settings, BATCH, 0, source.device, clean=table.views == "clean")
+    normalisation = normalisation_for(table, teacher, sees, student)
     steps = max(1, int(np.ceil(min(NUM_IMAGES, len(fixed.chosen)) / BATCH)))
     for step in range(steps):
         views, _ = fixed.at(step)
         levels = () if place in POOLED else (place,)
-        value = teacher(views["global"].images, sees, levels=levels).get(place)
+        value = look(teacher, views_for(table, views), sees, levels, normalisation).features.get(place)
         yield value if value.ndim == 2 else value.movedim(1, -1).flatten(0, -2)

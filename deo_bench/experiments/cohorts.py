@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
 from deo_bench.data import Pack
 from deo_bench.engine.artefacts import Recorder
 from deo_bench.engine.build import Statistics, build_frozen
-from deo_bench.engine.frozen import FrozenTeachers
+from deo_bench.engine.frozen import FrozenTeachers, needs_clean
 from deo_bench.engine.stored import run_of_teacher
 from deo_bench.engine.train import CohortStep, Source, train
 from deo_bench.engine.training import Training
 from deo_bench.engine.transforms import fit_transforms
-from deo_bench.errors import StoreError, UserError
+from deo_bench.errors import CannotWrite, StoreError, UserError
 from deo_bench.experiments.events import NO_GRADIENT, CohortStarted, Event, Note, Outcome, RunEnded, Stepped
 from deo_bench.experiments.plan import Plan, PlannedRun, kept
 from deo_bench.store import Lease, LeaseLost
@@ -49,13 +50,17 @@ class Member:
 
 @dataclass
 class CohortJob:
-    """Trains the runs that this process has claimed."""
+    """Trains the runs that this process has claimed.
+
+    lost: the runs among them that another process has taken over meanwhile, with what is to be said of it.
+    """
 
     plan: Plan
     device: torch.device
     outcome: Outcome
     checkpoint_seconds: float
     members: dict[str, Member] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
 
     def events(self, claimed: list[Claim]) -> Iterator[Event]:
         """From building to the last file; a run that goes wrong is recorded, and the rest goes on."""
@@ -63,11 +68,16 @@ class CohortJob:
         first = claimed[0][0]
         pack = self._pack(first)
         statistics = Statistics.of(pack)
-        source = Source(pack, first.recipe.views, first.recipe.train.batch, first.seed, self.device)
+        clean = any(needs_clean(run.recipe) for run, _ in claimed)
+        source = Source(pack, first.recipe.views, first.recipe.train.batch, first.seed, self.device, clean)
         frozen = FrozenTeachers(self._frozen)
         for run, lease in claimed:
             try:
                 yield from self._enter(run, lease, statistics, source, frozen)
+            except CannotWrite:
+                raise
+            except LeaseLost as error:
+                yield self._lose(run.name, error)
             except UserError as error:
                 recorder = Recorder(self.plan.store.run(run.name), lease, {})
                 yield self._failed(run, str(error), recorder)
@@ -92,40 +102,65 @@ class CohortJob:
         self, run: PlannedRun, lease: Lease, statistics: Statistics, source: Source, frozen: FrozenTeachers
     ) -> Iterator[Event]:
         """Build a run, or go on from its last checkpoint."""
-        registry = self.plan.experiment.registry
-        training = Training(run.recipe, run.seed, statistics, frozen, registry, self.device)
-        recorder = Recorder(self.plan.store.run(run.name), lease, self.plan.identifier.contents(run.recipe))
+        registry, stored = self.plan.experiment.registry, self.plan.store.run(run.name)
+        steps = kept(run.recipe, self.plan.experiment.settings.score_at)
+
+        def built() -> Training:
+            training = Training(run.recipe, run.seed, statistics, frozen, registry, self.device)
+            fit_transforms(training, source, self.plan.identifier, self.plan.places.cache)
+            return training
+
+        stored.tidy(steps)
+        if stored.state != "missing" and (problem := stored.problem()):
+            yield Note(f"{problem}; the run is made again")
+        recorder = Recorder(stored, lease, self.plan.identifier.contents(run.recipe))
         recorder.begin()
-        fit_transforms(training, source, self.plan.identifier, self.plan.places.cache)
+        training = built()
         try:
-            if recorder.resume(training):
-                yield Note(f"{run.labels[0]}, seed {run.seed}, goes on from step {training.step}")
+            if told := recorder.resume(training, steps):
+                yield Note(f"{run.labels[0]}, seed {run.seed}, {told}")
         except StoreError as error:
             yield Note(str(error))
+            training = built()  # the other may have taken half of the checkpoint
         self.members[run.name] = Member(run, training, recorder)
 
     def _train(self, source: Source, frozen: FrozenTeachers, statistics: Statistics) -> Iterator[Event]:
         began = saved = time.perf_counter()
-        trainings = {name: member.training for name, member in self.members.items()}
         try:
             yield from self._end_those_due(statistics, began)
-            for done in train(trainings, source, frozen):
-                self._record(done)
-                for name, reason in done.failed.items():
-                    member = self.members.pop(name)
-                    yield self._failed(member.planned, reason, member.recorder)
-                yield self._stepped(done, source.batch)
-                yield from self._end_those_due(statistics, began)
-                if time.perf_counter() - saved > self.checkpoint_seconds:
-                    self._save()
-                    saved = time.perf_counter()
-        except LeaseLost as error:
-            yield Note(str(error))
+            while trainings := {name: member.training for name, member in self.members.items()}:
+                for done in train(trainings, source, frozen):
+                    yield from self._record(done)
+                    for name, reason in done.failed.items():
+                        member = self.members.pop(name)
+                        yield self._failed(member.planned, reason, member.recorder)
+                    yield self._stepped(done, source.batch)
+                    yield from self._end_those_due(statistics, began)
+                    if time.perf_counter() - saved > self.checkpoint_seconds:
+                        yield from self._save()
+                        saved = time.perf_counter()
+                    if self.lost.keys() & trainings.keys():
+                        break  # and on with the others
+                else:
+                    return
         except (GeneratorExit, KeyboardInterrupt):
-            self._save()
+            for _ in self._save():
+                pass  # nobody listens any more
             raise
 
-    def _record(self, done: CohortStep) -> None:
+    def _unless_lost(self, name: str, write: Callable[[], None]) -> Iterator[Event]:
+        """Write something of a member; where its run was taken over, it is a member no longer."""
+        try:
+            write()
+        except LeaseLost as error:
+            yield self._lose(name, error)
+
+    def _lose(self, name: str, error: LeaseLost) -> Note:
+        self.members.pop(name, None)
+        self.lost[name] = str(error)
+        return Note(self.lost[name])
+
+    def _record(self, done: CohortStep) -> Iterator[Event]:
         steps = self.plan.experiment.settings.score_at
         for name, report in done.reports.items():
             member = self.members[name]
@@ -134,7 +169,7 @@ class CohortJob:
             if report.is_measured:
                 member.recorder.log(report)
             if member.training.step in kept(member.planned.recipe, steps):
-                member.recorder.keep(member.training, member.training.step)
+                yield from self._unless_lost(name, partial(member.recorder.keep, member.training, member.training.step))
 
     def _stepped(self, done: CohortStep, batch: int) -> Stepped:
         rate = batch * len(done.reports) / max(done.seconds, 1e-9)
@@ -146,15 +181,18 @@ class CohortJob:
             if member.training.step < member.training.recipe.train.steps:
                 continue
             seconds = time.perf_counter() - began
-            member.recorder.finish(member.training, statistics, seconds, member.marks)
+            finish = partial(member.recorder.finish, member.training, statistics, seconds, member.marks)
+            yield from self._unless_lost(name, finish)
+            if name in self.lost:
+                continue
             del self.members[name]
             self.outcome.trained += 1
             yield RunEnded(name, member.label, seconds, marks=tuple(member.marks))
 
-    def _save(self) -> None:
-        for member in self.members.values():
+    def _save(self) -> Iterator[Event]:
+        for name, member in list(self.members.items()):
             if member.training.step > 0 and member.training.is_whole:
-                member.recorder.checkpoint(member.training)
+                yield from self._unless_lost(name, partial(member.recorder.checkpoint, member.training))
 
     def _failed(self, run: PlannedRun, reason: str, recorder: Recorder) -> RunEnded:
         recorder.fail(reason)

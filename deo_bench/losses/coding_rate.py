@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from deo_bench.declarations import Count, Positive
+from deo_bench.errors import UserError
 from deo_bench.losses import PairLoss, loss
 
 
@@ -28,9 +29,16 @@ class CodingRate(PairLoss):
 
     W [B, p] are the unit vectors of a view: the student's (`mix = "student"`), or the average of student and target
     (`"average"`, not normalised again), as DEO's code has them (`expa_type` 0 and 1). `eps` is 0.05 in DEO's README and
-    in SimDINOv2, 0.5 in SimDINO. N is `virtual_world_size`: above 1 it weakens the pressure as the official code does
-    when it runs on N devices without adding up W^T W over them, though its denominators count them all.
+    in SimDINOv2, 0.5 in SimDINO.
+
+    The official code runs on N devices of B images each: with its `reduce_cov` it adds up W^T W over them, without
+    (its default) every device has its own, though the denominators count all N. Here the batch is what all devices
+    hold together: `virtual_world_size = N` with `reduce_cov = false` cuts it into N parts of B in order and takes the
+    mean of their losses, as the gradients of N devices are averaged; the pressure is then far weaker. `reduce_cov =
+    true` is one covariance of the whole batch, whatever N.
     """
+
+    version = 2
 
     def __init__(
         self,
@@ -38,22 +46,26 @@ class CodingRate(PairLoss):
         eps: Positive = 0.05,
         mix: Literal["average", "student"] = "average",
         virtual_world_size: Count = 1,
+        reduce_cov: bool = False,
     ) -> None:
         super().__init__()
         self.eps = eps
         self.mix = mix
-        self.virtual_world_size = virtual_world_size
+        self.devices = 1 if reduce_cov else virtual_world_size
 
     def pair(self, student: Tensor, target: Tensor) -> Tensor:
         """A scalar from [B, p] each."""
         rows = F.normalize(student, dim=1)
         if self.mix == "average":
             rows = (rows + F.normalize(target, dim=1)) / 2
-        return -coding_rate(rows, self.eps, self.virtual_world_size)
+        if len(rows) % self.devices:
+            raise UserError(f"coding_rate: virtual_world_size = {self.devices} does not divide a batch of {len(rows)}")
+        parts = rows.view(self.devices, -1, rows.shape[1])
+        return -torch.stack([coding_rate(part, self.eps, self.devices) for part in parts]).mean()
 
     def collapsed(self, width: int, batch: int) -> float:
         """What the rate (minus this loss) is when all images of a batch have one feature."""
-        return collapsed_rate(width, batch, self.eps, self.virtual_world_size)
+        return collapsed_rate(width, batch // self.devices, self.eps, self.devices)
 
 
 def coding_rate(rows: Tensor, eps: float = 0.05, virtual_world_size: int = 1) -> Tensor:

@@ -18,7 +18,7 @@ from deo_bench.recipe.toml import read_toml
 from deo_bench.registry import Registry
 from deo_bench.weights import locate
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Bumped when crops, schedules, the optimiser or the trainer change numbers."""
 
 PLACE_OPTIONS = ("path", "paths", "folder", "root")

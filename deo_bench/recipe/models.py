@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Le, Lt
 from pydantic import BaseModel, ConfigDict
 
 from deo_bench.data.view_settings import Views
+from deo_bench.declarations import Count, Fraction, NonNegative, Number, Positive, Whole
+from deo_bench.normalisation import Named
 from deo_bench.schedules import Schedule
 
 Pairs = Literal["cross", "same", "all"]
@@ -30,16 +32,28 @@ class PartTable(Table):
 
 
 class StudentTable(PartTable):
-    """The student: a family, the band sets that it is fed, and its stem."""
+    """The student: a family, the band sets that it is fed, its stem, and how its pixels are normalised."""
 
     bands: tuple[str, ...]
     stem: PartTable
+    normalise: Named = "dataset_zscore"
+
+
+class TeacherTable(PartTable):
+    """A teacher: a part, which views it is shown, and how they are normalised for it.
+
+    views: the student's own (`augmented`, colours included), or the same crops as they came (`clean`); normalise: the
+    teacher's own way (`native`), or the student's of the same bands (`student`, as DEO's code has it).
+    """
+
+    views: Literal["augmented", "clean"] = "augmented"
+    normalise: Literal["native", "student"] = "native"
 
 
 class HeadTable(PartTable):
     """A head that terms share; `width` is the width that it projects to."""
 
-    width: Annotated[int, Ge(1)]
+    width: Count
 
 
 class Term(Table):
@@ -63,7 +77,7 @@ class Term(Table):
     head: str | PartTable | None
     target: PartTable
     grid: Grid = "target"
-    weight: float | Schedule = 1.0
+    weight: Number | Schedule = 1.0
 
 
 class Train(Table):
@@ -93,7 +107,7 @@ class Recipe(Table):
     data: PartTable
     views: Views
     student: StudentTable
-    teachers: dict[str, PartTable] = {}
+    teachers: dict[str, TeacherTable] = {}
     heads: dict[str, HeadTable] = {}
     objective: dict[str, Term] = {}
     balance: PartTable

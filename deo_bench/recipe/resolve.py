@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from deo_bench.bands import BAND_SETS
 from deo_bench.data.view_settings import Views
 from deo_bench.declarations import RESERVED
-from deo_bench.errors import UserError, nearest, unknown
+from deo_bench.errors import UserError, nearest, shown, unknown
 from deo_bench.features import POOLED
-from deo_bench.recipe.models import HeadTable, PartTable, Recipe, StudentTable, Term, Train
+from deo_bench.recipe.checking import checked, plain, refuse_repeats
+from deo_bench.recipe.models import HeadTable, PartTable, Recipe, StudentTable, TeacherTable, Term, Train
 from deo_bench.recipe.toml import Located
 from deo_bench.registry import Registry
 from deo_bench.schedules import Schedule
@@ -23,7 +21,6 @@ TABLES = ("data", "views", "student", "teachers", "heads", "objective", "balance
 NO_TEACHER = "none"
 NO_HEAD = "none"
 NAME = re.compile(r"[A-Za-z0-9_-]+")
-M = TypeVar("M", bound=BaseModel)
 
 
 def resolve(raw: Mapping[str, Any], registry: Registry, source: str = "recipe") -> Recipe:
@@ -39,15 +36,14 @@ def resolve(raw: Mapping[str, Any], registry: Registry, source: str = "recipe") 
         role: _teacher(role, table, registry, f"{source}: teachers.{role}")
         for role, table in _tables(raw, "teachers", source).items()
     }
+    named_heads = _tables(raw, "heads", source)
     objective = {}
     for name, table in _tables(raw, "objective", source).items():
-        term = _term(name, table, student, teachers, raw.get("heads", {}), registry, f"{source}: objective.{name}")
+        term = _term(name, table, student, teachers, named_heads, registry, f"{source}: objective.{name}")
         if term is not None:
             objective[name] = term
     used = {role for term in objective.values() for role in term.toward}
-    heads = {
-        name: _head(table, registry, f"{source}: heads.{name}") for name, table in _tables(raw, "heads", source).items()
-    }
+    heads = {name: _head(table, registry, f"{source}: heads.{name}") for name, table in named_heads.items()}
     train = checked(Train, raw.get("train", {}), f"{source}: train")
     recipe = Recipe(
         data=part("data", raw["data"], registry, f"{source}: data"),
@@ -76,9 +72,10 @@ def part(
     if isinstance(table, str):
         table = {key: table}
     if not isinstance(table, Mapping):
-        raise UserError(f"{where}: expected a name or a table with {key} = …, got {table!r}")
+        raise UserError(f"{where}: expected a name or a table with {key} = …, got {shown(table)}")
     if not isinstance(table.get(key), str):
-        raise UserError(f"{where}.{key}: expected the name of a {kind}, got {table.get(key)!r}")
+        given_name = f", got {shown(table[key])}" if key in table else "; there is none"
+        raise UserError(f"{where}.{key}: expected the name of a {kind}{given_name}")
     given = {name: value for name, value in table.items() if name != key and name not in own}
     declared = registry.get(kind, table[key], f"{where}.{key}")
     for name, value in given.items():
@@ -90,44 +87,19 @@ def part(
     return PartTable(use=str(table[key]), options={name: plain(value) for name, value in options.items()})
 
 
-def plain(value: Any) -> Any:
-    """A value as JSON would give it back: paths as text, tuples as lists, located strings as plain ones."""
-    if isinstance(value, Mapping):
-        return {str(name): plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return str(value) if isinstance(value, str | Path) else value
-
-
-def checked(model: type[M], table: Any, where: str) -> M:
-    """A pydantic model of a table; what does not fit is one line with the key, what was given and the nearest name."""
-    if not isinstance(table, Mapping):
-        raise UserError(f"{where}: expected a table, got {table!r}")
-    try:
-        return model.model_validate(plain(table))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(item) for item in first["loc"])
-        if first["type"] == "extra_forbidden":
-            known = [field.alias or name for name, field in model.model_fields.items()]
-            raise UserError(f"{where}.{place}: unknown key{nearest(str(first['loc'][-1]), known)}") from None
-        given = "" if first["type"] == "missing" else f", got {first['input']!r}"
-        raise UserError(f"{where}{'.' if place else ''}{place}: {first['msg'].lower()}{given}") from None
-
-
 def _tables(raw: Mapping[str, Any], name: str, source: str) -> Mapping[str, Any]:
     tables = raw.get(name, {})
     if not isinstance(tables, Mapping):
-        raise UserError(f"{source}: [{name}] holds named tables such as [{name}.NAME], got {tables!r}")
+        raise UserError(f"{source}: [{name}] holds named tables such as [{name}.NAME], got {shown(tables)}")
     for key in tables:
         if not NAME.fullmatch(key):
-            raise UserError(f"{source}: {name}.{key!r}: a name is made of letters, digits, _ and -")
+            raise UserError(f"{source}: {name}.{shown(key)}: a name is made of letters, digits, _ and -")
     return tables
 
 
 def _student(table: Any, registry: Registry, where: str) -> StudentTable:
     if not isinstance(table, Mapping):
-        raise UserError(f"{where}: expected a table with use = … and bands = […], got {table!r}")
+        raise UserError(f"{where}: expected a table with use = … and bands = […], got {shown(table)}")
     own = RESERVED["student"]
     base = part("student", table, registry, where, own=own)
     bands = _names(table.get("bands", ()), f"{where}.bands")
@@ -136,17 +108,25 @@ def _student(table: Any, registry: Registry, where: str) -> StudentTable:
     for name in bands:
         if name not in BAND_SETS:
             raise unknown("band set", name, BAND_SETS, f"{where}.bands")
+    refuse_repeats(bands, f"{where}.bands")
     stem = table.get("stem", "dual" if len(bands) > 1 else "single")
-    return StudentTable(**base.model_dump(), bands=bands, stem=part("stem", stem, registry, f"{where}.stem"))
+    written = {"normalise": table["normalise"]} if "normalise" in table else {}
+    whole = {**base.model_dump(), "bands": bands, "stem": part("stem", stem, registry, f"{where}.stem").model_dump()}
+    return checked(StudentTable, whole | written, where)
 
 
-def _teacher(role: str, table: Any, registry: Registry, where: str) -> PartTable:
+def _teacher(role: str, table: Any, registry: Registry, where: str) -> TeacherTable:
     if role in ("student", NO_TEACHER):
         raise UserError(f"{where}: {role!r} has a meaning of its own in `toward`; call the role something else")
     named = table.get("use") if isinstance(table, Mapping) else table
     if named == NO_TEACHER:
-        return PartTable(use=NO_TEACHER)
-    return part("teacher", table, registry, where)
+        return TeacherTable(use=NO_TEACHER)
+    own = RESERVED["teacher"]
+    written = {key: table[key] for key in own - {"use"} if isinstance(table, Mapping) and key in table}
+    base = part("teacher", table, registry, where, own=own)
+    if registry.get("teacher", base.use).facts.get("needs") == "bands":
+        raise UserError(f"{where}.use: {base.use!r} is a baseline, not a teacher to distil from; see `deo-bench list`")
+    return checked(TeacherTable, {**base.model_dump(), **written}, where)
 
 
 def _head(table: Any, registry: Registry, where: str) -> HeadTable:
@@ -161,21 +141,21 @@ def _names(value: Any, where: str) -> tuple[str, ...]:
         return (str(value),)
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(str(item) for item in value)
-    raise UserError(f"{where}: expected a name or a list of names, got {value!r}")
+    raise UserError(f"{where}: expected a name or a list of names, got {shown(value)}")
 
 
 def _term(
     name: str,
     table: Any,
     student: StudentTable,
-    teachers: Mapping[str, PartTable],
+    teachers: Mapping[str, TeacherTable],
     heads: Mapping[str, Any],
     registry: Registry,
     where: str,
 ) -> Term | None:
     """A term with its defaults, or none where its weight is 0 or no teacher is left for it."""
     if not isinstance(table, Mapping):
-        raise UserError(f"{where}: expected a table with loss = …, got {table!r}")
+        raise UserError(f"{where}: expected a table with loss = …, got {shown(table)}")
     base = part("loss", table, registry, where, key="loss", own=RESERVED["loss"])
     facts = registry.get("loss", base.use).facts
     given = _toward(table, base.use, facts, teachers, where)
@@ -203,12 +183,13 @@ def _term(
 
 
 def _toward(
-    table: Mapping[str, Any], loss: str, facts: Mapping[str, Any], teachers: Mapping[str, PartTable], where: str
+    table: Mapping[str, Any], loss: str, facts: Mapping[str, Any], teachers: Mapping[str, TeacherTable], where: str
 ) -> tuple[str, ...]:
     given = _names(table.get("toward", ()), f"{where}.toward")
     for role in given:
         if role not in teachers and role != "student":
             raise unknown("role", role, [*teachers, "student"], f"{where}.toward")
+    refuse_repeats(given, f"{where}.toward")
     if facts.get("needs_target", True) and not given:
         raise UserError(f"{where}.toward: loss {loss!r} needs a target; say toward = a teacher's role")
     return given
@@ -219,7 +200,9 @@ def _places(
 ) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
     """Where the student is looked at, where the target is, and whether these are maps."""
     on = _names(table.get("on", "default"), f"{where}.on")
-    maps = [place not in POOLED for place in on]
+    if not on:
+        raise UserError(f"{where}.on: an empty list; say on = a pooled vector such as default, or a level such as late")
+    maps = [each not in POOLED for each in on]
     if any(maps) and not all(maps):
         raise UserError(f"{where}.on: pooled vectors and maps in one term; write a term for each")
     _check_takes(loss, facts, any(maps), on, f"{where}.on")
@@ -239,14 +222,17 @@ def _head_of(
     if given == NO_HEAD:
         return None
     if given not in heads:
-        raise unknown("head", str(given), [NO_HEAD, *heads], f"{where}.head")
+        raise unknown("head", given, [NO_HEAD, *heads], f"{where}.head")
     return str(given)
 
 
 def _sees(table: Mapping[str, Any], student: StudentTable, where: str) -> str:
     sees = str(table.get("sees", student.bands[0]))
     if sees not in student.bands:
-        raise UserError(f"{where}.sees: the student is fed no {sees!r}{nearest(sees, student.bands)}")
+        raise UserError(f"{where}.sees: the student is fed no {shown(sees)}{nearest(sees, student.bands)}")
+    shown_target = table.get("target_sees")
+    if isinstance(shown_target, str) and shown_target not in BAND_SETS:
+        raise unknown("band set", shown_target, BAND_SETS, f"{where}.target_sees")
     return sees
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from deo_bench.declarations import RESERVED
-from deo_bench.errors import UserError
+from deo_bench.errors import UserError, shown
 
 Table = dict[str, Any]
+
+DEEPEST = 16
+"""Tables in tables: more than any recipe has, and far from where Python gives up."""
 
 
 class Located(str):
@@ -31,7 +34,15 @@ class Located(str):
     @property
     def path(self) -> Path:
         """The path that the string names, absolute."""
-        return (self.base / Path(self).expanduser()).resolve()
+        return (self.base / expanded(self)).resolve()
+
+
+def expanded(text: str) -> Path:
+    """A path with `~` as the user's home; of a user that does not exist it stays what it is."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
 
 
 def locate(value: Any, base: Path) -> Any:
@@ -46,23 +57,57 @@ def locate(value: Any, base: Path) -> Any:
 def read_toml(path: Path) -> Table:
     """A TOML file as located tables; what cannot be read is one line with the file and the place."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        # Editors on Windows put a mark of byte order in front, which is no part of the text.
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
-    located: Table = locate(table, path.parent.resolve())
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder; name the TOML file in it") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is no TOML file: no UTF-8 text from byte {error.start} on") from None
+    located: Table = locate(_parsed(text, str(path)), path.parent.resolve())
     return located
+
+
+def _parsed(text: str, where: str) -> Table:
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{where}: not valid TOML: {error}") from None
+    except (RecursionError, ValueError):
+        raise UserError(f"{where}: nested too deeply, or a number of thousands of digits") from None
+    refuse_strange(table, where)
+    return table
+
+
+def refuse_strange(value: Any, where: str, way: tuple[str, ...] = ()) -> None:
+    """Refuse what TOML can say and nothing here can mean: deep nesting, dates, integers of more than 64 bits."""
+    here = f"{where}: {'.'.join(way)}" if way else where
+    if len(way) > DEEPEST:
+        raise UserError(f"{where}: {'.'.join(way[:4])}…: nested more than {DEEPEST} deep")
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            refuse_strange(item, where, (*way, key))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            refuse_strange(item, where, (*way, str(number)))
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise UserError(f"{here}: an integer of more than 64 bits, {shown(value)}")
+    elif not isinstance(value, str | int | float):
+        raise UserError(f"{here}: a date or time, {value}; put it in quotes if it is a name")
 
 
 def parse_value(text: str, base: Path) -> Any:
     """The right side of `--set a.b=c`: TOML where it is (a number, a list, a quoted word), else a bare word."""
     try:
-        return locate(tomllib.loads(f"value = {text}")["value"], base)
-    except tomllib.TOMLDecodeError:
+        table = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
         return Located(text, base)
+    refuse_strange(table, text)
+    # More than one key is a text with a line break, which is no value.
+    return locate(table["value"], base) if len(table) == 1 else Located(text, base)
 
 
 def merge(below: Table, above: Table, way: tuple[str, ...] = ()) -> Table:
@@ -90,7 +135,8 @@ def _names_another(lower: Table, upper: Table) -> bool:
 
 def _own_keys(way: tuple[str, ...]) -> frozenset[str]:
     """The keys of a table that are not options of the part it names."""
-    kind = {("student", 1): "student", ("heads", 2): "head", ("objective", 2): "loss"}.get((way[0], len(way)))
+    tables = {("student", 1): "student", ("teachers", 2): "teacher", ("heads", 2): "head", ("objective", 2): "loss"}
+    kind = tables.get((way[0], len(way)))
     return RESERVED[kind] - {"use", "loss"} if kind else frozenset()
 
 
@@ -99,8 +145,8 @@ def set_path(table: Table, dotted: str, value: Any) -> Table:
 
     A path may go through a part that is only named (`stem = "dual"`, then `student.stem.dim`).
     """
-    if not dotted or any(not key for key in dotted.split(".")):
-        raise UserError(f"{dotted!r} is no dotted path such as teachers.optical.use")
+    if any(not key for key in dotted.split(".")) or dotted.count(".") >= DEEPEST:
+        raise UserError(f"{shown(dotted)} is no dotted path such as teachers.optical.use")
     *way, last = dotted.split(".")
     nested: Any = value
     nested = {last: nested}

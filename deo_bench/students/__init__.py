@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from deo_bench.backbone import Backbone, Normalisation
+from deo_bench.backbone import Backbone
 from deo_bench.features import Features
+from deo_bench.normalisation import Normalisation
 from deo_bench.registry import decorator
 
 

@@ -8,11 +8,11 @@ import torch
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
-from deo_bench.backbone import Normalisation
 from deo_bench.declarations import Count, Fraction
 from deo_bench.errors import UserError
 from deo_bench.features import Features
 from deo_bench.levels import level_number, named_levels
+from deo_bench.normalisation import Normalisation
 from deo_bench.students import Stem, Student, student
 from deo_bench.students._masks import replace_masked
 

@@ -10,11 +10,11 @@ from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from deo_bench.backbone import Normalisation
 from deo_bench.declarations import Count, Fraction, Positive
 from deo_bench.errors import UserError
 from deo_bench.features import Features
 from deo_bench.levels import level_number, named_levels
+from deo_bench.normalisation import Normalisation
 from deo_bench.students import Stem, Student, student
 from deo_bench.students._masks import replace_masked
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deo_bench.backbone import Normalisation
 from deo_bench.bands import BAND_SETS
 from deo_bench.features import Features
 from deo_bench.levels import level_number, named_levels
+from deo_bench.normalisation import Normalisation
 from deo_bench.teachers import Teacher
 from deo_bench.teachers._checkpoints import Convert, load_checkpoint
 from deo_bench.weights import fetch

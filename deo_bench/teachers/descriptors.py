@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from deo_bench.backbone import Normalisation
 from deo_bench.bands import BAND_SETS
 from deo_bench.declarations import Count
 from deo_bench.features import Features
+from deo_bench.normalisation import Normalisation
 from deo_bench.teachers import Teacher, teacher
 
 MEAN, STD = (0.113626, 0.112077, 0.118438), (0.096523, 0.071213, 0.065028)

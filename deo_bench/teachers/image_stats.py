@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deo_bench.backbone import Normalisation
 from deo_bench.features import Features
+from deo_bench.normalisation import Normalisation
 from deo_bench.teachers import Teacher, teacher
 
 

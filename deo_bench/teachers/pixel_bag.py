@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from deo_bench.backbone import Normalisation
 from deo_bench.declarations import Count
 from deo_bench.draws import torch_generator
 from deo_bench.errors import UserError
 from deo_bench.features import Features
+from deo_bench.normalisation import Normalisation
 from deo_bench.teachers import Teacher, teacher
 
 CHUNK = 1 << 20

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from deo_bench.backbone import Backbone, Normalisation
+from deo_bench.backbone import Backbone
 from deo_bench.bands import BAND_SETS
 from deo_bench.draws import global_seed
 from deo_bench.errors import UserError, nearest
+from deo_bench.normalisation import Normalisation
 from deo_bench.registry import Registry
 from deo_bench.teachers import teacher
 from deo_bench.teachers._delegate import Delegate

@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 
-from deo_bench.backbone import Backbone, Normalisation
+from deo_bench.backbone import Backbone
 from deo_bench.bands import BAND_SETS
 from deo_bench.features import Images
+from deo_bench.normalisation import Normalisation
 from deo_bench.registry import Registry
 from deo_bench.students import Stem, Student
 from deo_bench.teachers import Teacher

@@ -143,7 +143,7 @@ class Own(Stem):
         """
 import torch
 from torch import nn
-from deo_bench.backbone import Normalisation
+from deo_bench.normalisation import Normalisation
 from deo_bench.features import Features
 from deo_bench.teachers import Teacher, teacher
 

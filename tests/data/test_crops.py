@@ -9,7 +9,16 @@ import torch
 from torch.nn import functional as F
 
 from deo_bench.bands import BAND_SETS
-from deo_bench.data.crops import CropParameters, _blur, _hue, _operate, draw_crops, make_views, resized_crop
+from deo_bench.data.crops import (
+    CropParameters,
+    _blur,
+    _hue,
+    _operate,
+    clean_views,
+    draw_crops,
+    make_views,
+    resized_crop,
+)
 from deo_bench.data.view_settings import Views
 from deo_bench.errors import UserError
 from deo_bench.features import Images
@@ -204,30 +213,51 @@ def test_colours_find_their_bands_by_name():
         torch.testing.assert_close(other.pixels, straight.pixels[:, order], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("rgb_range", ["white", "max"])
 @pytest.mark.parametrize(("unit", "factor"), [("dn", 1e4), ("uint8", 255 / 0.3), ("display", 1 / 0.3)])
-def test_colours_do_not_depend_on_the_unit(rgb_range, unit, factor):
-    given, params = images(), draw_crops(views(rgb_range=rgb_range, **COLOURS), 8, 32, 32, seed=0, step=0)
+def test_colours_do_not_depend_on_the_unit(unit, factor):
+    given = images()
     other = Images(given.pixels * factor, S2, unit)
+    params = draw_crops(views(**COLOURS), 8, 32, 32, seed=0, step=0)
     for straight, scaled in zip(make_views(given, params), make_views(other, params), strict=True):
         torch.testing.assert_close(scaled.pixels / factor, straight.pixels, rtol=0, atol=1e-5)
-        assert scaled.unit == unit
+        assert (scaled.unit, scaled.rgb_unit) == (unit, None)
+    params = draw_crops(views(rgb_range="max", **COLOURS), 8, 32, 32, seed=0, step=0)
+    for straight, scaled in zip(make_views(given, params), make_views(other, params), strict=True):
+        torch.testing.assert_close(scaled.pixels[:, RGB], straight.pixels[:, RGB], rtol=0, atol=1e-5)
+        torch.testing.assert_close(scaled.pixels[:, REST] / factor, straight.pixels[:, REST], rtol=0, atol=1e-5)
+        assert (scaled.unit, scaled.rgb_unit) == (unit, "display")
 
 
 def test_display_range_is_white_or_the_crops_own_maximum():
     bright = Images(torch.full((4, 10, 16, 16), 0.6), S2, "reflectance")
     small = {"global": {"count": 1, "size": 8, "scale": [0.5, 1]}, "local": None, "solarise": [1.0]}
-    for rgb_range, expected in (("white", 0.0), ("max", 0.0)):
-        params = draw_crops(views(rgb_range=rgb_range, **small), 4, 16, 16, seed=0, step=0)
-        torch.testing.assert_close(make_views(bright, params)[0].pixels[:, RGB], torch.full((4, 3, 8, 8), expected))
     bright.pixels[:, RGB[0]] = 0.2
     pixels = {}
     for rgb_range in ("white", "max"):
         params = draw_crops(views(rgb_range=rgb_range, **small), 4, 16, 16, seed=0, step=0)
         pixels[rgb_range] = make_views(bright, params)[0].pixels[0, RGB, 0, 0]
-    # Red is 0.2: two thirds of white, which turns; one third of the maximum, which stays.
+    # Red is 0.2: two thirds of white, which turns; one third of the maximum, which stays, and stays a third.
     torch.testing.assert_close(pixels["white"], torch.tensor([0.1, 0.0, 0.0]))
-    torch.testing.assert_close(pixels["max"], torch.tensor([0.2, 0.0, 0.0]))
+    torch.testing.assert_close(pixels["max"], torch.tensor([1 / 3, 0.0, 0.0]))
+
+
+def test_every_crop_is_scaled_by_its_own_maximum_even_where_no_colour_changes():
+    given = images()
+    for made in make_views(given, draw_crops(views(rgb_range="max"), 8, 32, 32, seed=0, step=0)):
+        torch.testing.assert_close(made.pixels[:, RGB].amax((1, 2, 3)), torch.ones(8))
+        assert made.pixels[:, REST].max() <= 0.3 + 1e-6
+    plain = make_views(given, draw_crops(views(), 8, 32, 32, seed=0, step=0))[0].pixels[:, RGB]
+    scaled = make_views(given, draw_crops(views(rgb_range="max"), 8, 32, 32, seed=0, step=0))[0].pixels[:, RGB]
+    torch.testing.assert_close(scaled, plain / plain.amax((1, 2, 3), keepdim=True))
+
+
+@pytest.mark.parametrize("rgb_range", ["white", "max"])
+def test_clean_views_are_the_same_global_crops_without_a_change_of_colours(rgb_range):
+    given = images()
+    clean = clean_views(given, draw_crops(views(rgb_range=rgb_range, **COLOURS), 8, 32, 32, seed=0, step=0))
+    plain = make_views(given, draw_crops(views(), 8, 32, 32, seed=0, step=0))
+    assert len(clean) == 2
+    assert all(a.pixels.equal(b.pixels) and a.rgb_unit is None for a, b in zip(clean, plain[:2], strict=True))
 
 
 def drawn(batch=1, order=(0, 1, 2, 3), **changes):
@@ -281,15 +311,22 @@ def test_blur_is_a_gaussian_with_mirrored_edges(sigma):
 
 
 def test_an_image_of_finer_resolution_is_cropped_alike():
-    """Coordinates in shares of the image: the fine image's crops show the same places."""
-    rows_columns = coordinates(8, 32, 32)
-    fine = Images(coordinates(8, 96, 96, extra=(0,)), ("R", "G", "B"), "display")
-    given = Images(rows_columns, ("VV", "VH"), "reflectance", fine=fine)
+    """Coordinates in shares of the image: the fine image's crops show the same places, for those that are chosen."""
+    # B02 and B04 hold row and column, B03 and B05 nothing; the fine image's blue and red hold row + 1 and column + 1.
+    pixels = torch.zeros(8, 4, 32, 32)
+    pixels[:, [0, 2]] = coordinates(8, 32, 32)
+    sharp = torch.zeros(8, 3, 96, 96)
+    sharp[:, [2, 0]] = (coordinates(8, 96, 96) + 1) / 0.3
+    bands = ("B02", "B03", "B04", "B05")
+    given = Images(pixels, bands, "reflectance", fine=Images(sharp, BAND_SETS["rgb"], "display"))
     params = draw_crops(views(), 8, 32, 32, seed=0, step=0)
-    for view in make_views(given, params):
-        assert view.fine.pixels.shape[1:] == (3, *view.pixels.shape[2:])
-        inside = (slice(None), slice(0, 2), slice(3, -3), slice(3, -3))
-        torch.testing.assert_close(view.fine.pixels[inside], view.pixels[inside], rtol=0, atol=5e-3)
+    finer = torch.tensor([True, False, True, True, False, False, True, False])
+    inside = (slice(None), slice(None), slice(3, -3), slice(3, -3))
+    for plain, made in zip(make_views(given, params), make_views(given, params, finer), strict=True):
+        assert made.pixels[~finer].equal(plain.pixels[~finer]) and made.fine is None
+        shift = torch.tensor([1.0, 0.0, 1.0, 0.0]).view(1, 4, 1, 1)
+        torch.testing.assert_close(made.pixels[finer][inside], plain.pixels[finer][inside] + shift, rtol=0, atol=5e-3)
+    assert clean_views(given, params, finer)[0].pixels.equal(make_views(given, params, finer)[0].pixels)
 
 
 def test_colours_of_images_without_red_green_and_blue_are_refused():

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from deo_bench.engine.train import CohortStep, train
+from deo_bench.data.view_settings import Views
+from deo_bench.engine.train import CohortStep, Source, train
 from deo_bench.engine.training import Training
+from deo_bench.errors import UserError
 from tests.tiny import recipe
 
 OPTICAL = {
@@ -193,3 +197,92 @@ def test_a_masked_pass_is_made_for_a_loss_that_needs_one(cohort: Cohort) -> None
     assert runs["m"].student.mask_token.abs().sum() > 0
     again = run_through(cohort, m={"objective": {**tables["objective"], **masked}}, a={})
     assert same(runs["m"], again["m"])
+
+
+def shown_to(cohort: Cohort, **teacher: str) -> dict[str, Any]:
+    """What a frozen teacher is handed in the first step, and the views that there were."""
+    optical = {**OPTICAL, "teachers": {**OPTICAL["teachers"], "optical": {"use": "descriptors", **teacher}}}
+    colours = {**recipe()["views"], "jitter": 1.0, "rgb_range": "max"}
+    runs, source, frozen = cohort(a={**optical, "views": colours})
+    run, seen = runs["a"], {}
+    source.clean = True
+    extract = run.teachers["optical"].extract
+
+    def spying(pixels: torch.Tensor, sees: str, levels: tuple[str, ...]) -> Any:
+        seen["pixels"] = pixels
+        return extract(pixels, sees, levels)
+
+    run.teachers["optical"].extract = spying
+    next(iter(train(runs, source, frozen)))
+    return {**seen, "views": source.at(0)[0], "run": run}
+
+
+@pytest.mark.parametrize("views", ["augmented", "clean"])
+@pytest.mark.parametrize("normalise", ["native", "student"])
+def test_a_frozen_teacher_is_shown_what_its_table_says(cohort: Cohort, views: str, normalise: str) -> None:
+    seen = shown_to(cohort, views=views, normalise=normalise)
+    images = seen["views"]["clean" if views == "clean" else "global"].images.pick(("B04", "B03", "B02"))
+    run = seen["run"]
+    ways = {"native": run.teachers["optical"].normalisations["rgb"], "student": run.student.normalisations["rgb"]}
+    assert torch.equal(seen["pixels"], ways[normalise].apply(images))
+    assert not torch.equal(ways["native"].apply(images), ways["student"].apply(images))
+    assert not torch.equal(seen["views"]["clean"].images.pixels, seen["views"]["global"].images.pixels)
+
+
+def test_a_teacher_cannot_borrow_a_normalisation_that_the_student_does_not_have(cohort: Cohort) -> None:
+    optical = {**OPTICAL["teachers"], "optical": {"use": "descriptors", "normalise": "student"}}
+    student = {**recipe()["student"], "bands": ["s2_10"]}
+    term = {**OPTICAL["objective"]["optical"], "sees": "s2_10"}
+    with pytest.raises(UserError, match=r"needs a student fed B04, B03, B02; it is fed s2_10"):
+        cohort(a={"teachers": optical, "student": student, "objective": {"optical": term}})
+
+
+def test_a_teacher_that_keeps_stochastic_depth_repeats_and_differs_from_one_that_does_not(cohort: Cohort) -> None:
+    deep = {"teachers": {"spectral": {"use": "ema", "start": 0.9, "drop_path": True}}}
+    student = {"student": {**recipe()["student"], "drop_path": 0.6}}
+    first = run_through(cohort, a={**deep, **student})["a"]
+    torch.rand(7)  # what others draw from the global generator is no business of the run's
+    assert same(run_through(cohort, a={**deep, **student}, b={})["a"], first)
+    assert not same_student(run_through(cohort, a=student)["a"], first)
+
+
+def test_half_precision_scales_its_loss_and_clips_the_true_gradient(cohort: Cohort) -> None:
+    train_half = {"steps": 6, "batch": 8, "lr": 1e-3, "precision": "16-mixed"}
+    runs, source, frozen = cohort(a={"train": train_half}, b={})
+    for _ in train(runs, source, frozen):
+        pass
+    half, whole = runs["a"], runs["b"]
+    assert half.scaler.get_scale() > 1 and whole.scaler.get_scale() == 1
+    norms = [
+        torch.stack([p.grad.norm() for p in run.student.parameters() if p.grad is not None]).norm().item()
+        for run in (half, whole)
+    ]
+    assert norms[0] == pytest.approx(norms[1], rel=0.1)
+    state = half.state()
+    again, _, _ = cohort(a={"train": train_half})
+    again["a"].load(state)
+    assert again["a"].scaler.state_dict() == half.scaler.state_dict()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_the_share_of_images_that_are_finer_is_what_was_asked_for(pack: Any, share: float) -> None:
+    finer = np.repeat(np.repeat(pack.images[:, [2, 1, 0]], 2, -1), 2, -2).astype(np.float32) + 500
+    with_finer = replace(pack, fine=finer)
+    settings = {**recipe()["views"], "fine": share}
+    plain, sharp = (
+        Source(with_finer, Views.model_validate(table), 16, 0, torch.device("cpu"))
+        for table in (recipe()["views"], settings)
+    )
+    for step in range(6):
+        (a, indices), (b, _) = plain.at(step), sharp.at(step)
+        moved = (b["global"].images.pixels - a["global"].images.pixels).view(2, 16, 10, 16, 16)
+        touched = moved.abs().amax((2, 3, 4)) > 1
+        assert torch.equal(touched[0], touched[1])
+        assert np.array_equal(touched[0].numpy(), np.zeros(16, bool) if sharp.finer is None else sharp.finer[indices])
+        assert moved[:, :, 3:].abs().max() == 0
+    assert (0.0 if sharp.finer is None else sharp.finer.mean()) == pytest.approx(share, abs=0.1)
+
+
+def test_finer_images_that_are_not_there_are_refused(cohort: Cohort) -> None:
+    with pytest.raises(UserError, match=r"views.fine = 0.5: data 'tiny' has no finer images"):
+        cohort(a={"views": {**recipe()["views"], "fine": 0.5}})

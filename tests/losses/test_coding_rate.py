@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from deo_bench.errors import UserError
 from deo_bench.losses import Batch
 from deo_bench.losses.coding_rate import CodingRate, coding_rate, collapsed_rate
 from deo_bench.losses.compression import Compression
@@ -71,9 +72,36 @@ def test_more_devices_in_the_denominators_weaken_it(devices, value):
 def test_of_a_collapsed_batch(batch, devices, value):
     assert collapsed_rate(256, batch, 0.05, devices) == pytest.approx(value, abs=5e-4)
     loss = CodingRate(eps=0.05, virtual_world_size=devices)
-    assert loss.collapsed(256, batch) == collapsed_rate(256, batch, 0.05, devices)
-    one = torch.ones(batch, 256, dtype=torch.float64)
-    assert -loss.pair(one, one).item() == pytest.approx(loss.collapsed(256, batch), rel=1e-9)
+    assert loss.collapsed(256, batch * devices) == collapsed_rate(256, batch, 0.05, devices)
+    one = torch.ones(batch * devices, 256, dtype=torch.float64)
+    assert -loss.pair(one, one).item() == pytest.approx(loss.collapsed(256, batch * devices), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("devices", "reduce_cov", "value"),
+    [(4, False, 0.730), (16, False, 0.267), (4, True, 2.417), (16, True, 1.827)],
+)
+def test_a_batch_of_several_devices_gives_what_they_give(devices, reduce_cov, value):
+    """FACTS 1.5: 64 random images on each of N devices, with and without adding up the covariances."""
+    rows = unit_rows(64 * devices)
+    loss = CodingRate(virtual_world_size=devices, reduce_cov=reduce_cov)
+    assert -loss.pair(rows, rows).item() == pytest.approx(value, rel=0.01)
+    parts = [by_definition(part, 0.05, devices) for part in rows.view(devices, 64, 256)] if devices == 4 else []
+    if parts and not reduce_cov:
+        assert -loss.pair(rows, rows).item() == pytest.approx(np.mean(parts), rel=1e-11)
+
+
+@pytest.mark.parametrize(("devices", "norm"), [(1, 1.41), (4, 0.53), (16, 0.27)])
+def test_devices_weaken_its_gradient_as_measured(devices, norm):
+    """FACTS 1.5: the norm of a sample's gradient (of the rate, in W) times B = 64."""
+    rows = unit_rows(64).requires_grad_()
+    coding_rate(rows, 0.05, devices).backward()
+    assert (rows.grad.norm(dim=1).mean() * 64).item() == pytest.approx(norm, rel=0.015)
+
+
+def test_devices_that_do_not_divide_the_batch_are_refused():
+    with pytest.raises(UserError, match="virtual_world_size = 4 does not divide a batch of 6"):
+        CodingRate(virtual_world_size=4).pair(unit_rows(6), unit_rows(6))
 
 
 @pytest.mark.parametrize("shape", [(5, 12), (12, 5), (7, 7), (1, 4)])

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deo_bench.backbone import Backbone, Normalisation
+from deo_bench.backbone import Backbone
 from deo_bench.draws import global_seed, torch_generator
 from deo_bench.errors import UserError
 from deo_bench.features import Features, Images
+from deo_bench.normalisation import Normalisation
 from deo_bench.probes import Fit, Select, supervised
 from deo_bench.probes.images import ImageSource, LabelledImages
 from deo_bench.probes.supervised import Supervised

@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 
-from deo_bench.backbone import Backbone, Normalisation
+from deo_bench.backbone import Backbone
 from deo_bench.bands import BAND_SETS
 from deo_bench.declarations import Declaration
 from deo_bench.engine.contract import expect, expect_shape
 from deo_bench.features import Features, Images
 from deo_bench.levels import NAMED
+from deo_bench.normalisation import Normalisation
 from deo_bench.registry import Registry
 from deo_bench.students import Stem, Student
 from deo_bench.teachers import Teacher
