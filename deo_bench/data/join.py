@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from deo_bench.bands import select
 from deo_bench.data import Pack, Places
 from deo_bench.data.pack import input_key, pack_once, write_pack
+from deo_bench.data.pack_images import Sample
 from deo_bench.errors import UserError
 
 VERSION = 1
@@ -53,7 +54,10 @@ def count_squares(size: Sequence[int], patch: int | None, where: str) -> int:
 
 
 def join_fit_splits(places: Places, name: str, packs: Sequence[Pack], patch: int | None = None) -> Pack:
-    """One pack of the fit images of all, with the bands they share; other units or sizes are an error."""
+    """One pack of the fit images of all, with the bands they share; other units or sizes are an error.
+
+    Finer images come along where every pack has them and they are equally many times finer; else they stay behind.
+    """
     bands = common_bands([(pack.name, pack.bands) for pack in packs])
     for pack in packs[1:]:
         if pack.unit != packs[0].unit:
@@ -70,15 +74,27 @@ def join_fit_splits(places: Places, name: str, packs: Sequence[Pack], patch: int
         return write_pack(
             folder,
             name=name,
-            images=_fit_images(packs, bands, patch),
+            images=_fit_samples(packs, bands, patch),
             count=sum(counts),
             bands=bands,
             unit=packs[0].unit,
             splits={"fit": np.arange(sum(counts))},
             band_labels=packs[0].band_labels,
+            look_at_order=False,
         )
 
     return pack_once(places, input_key(name, (), options, VERSION), build)
+
+
+def _fit_samples(packs: Sequence[Pack], bands: Sequence[str], patch: int | None) -> Iterable[Sample]:
+    images = _fit_images(packs, bands, patch)
+    fine = [pack.fine for pack in packs if pack.fine is not None]
+    if len(fine) < len(packs):
+        return images
+    factors = {pixels.shape[2] // pack.images.shape[2] for pack, pixels in zip(packs, fine, strict=True)}
+    if len(factors) > 1:
+        return images
+    return zip(images, _fit_finer(packs, fine, None if patch is None else patch * factors.pop()), strict=True)
 
 
 def _fit_images(packs: Sequence[Pack], bands: Sequence[str], patch: int | None) -> Iterator[np.ndarray]:
@@ -87,3 +103,10 @@ def _fit_images(packs: Sequence[Pack], bands: Sequence[str], patch: int | None) 
         places = select(pack.bands, bands, pack.name)
         for row in pack.splits["fit"]:
             yield from squares(np.asarray(pack.images[row])[places].astype(dtype, copy=False), patch)
+
+
+def _fit_finer(packs: Sequence[Pack], fine: Sequence[np.ndarray], patch: int | None) -> Iterator[np.ndarray]:
+    dtype = np.result_type(*(pixels.dtype for pixels in fine))
+    for pack, pixels in zip(packs, fine, strict=True):
+        for row in pack.splits["fit"]:
+            yield from squares(np.asarray(pixels[row]).astype(dtype, copy=False), patch)

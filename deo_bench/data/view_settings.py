@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from deo_bench.declarations import Count, Fraction, NonNegative, Positive
+from deo_bench.declarations import Count, Fraction, NonNegative, Number, Positive
 
 
 def _as_list(value: Any) -> Any:
@@ -64,7 +64,7 @@ class Views(BaseModel):
     brightness: NonNegative = 0.4
     contrast: NonNegative = 0.4
     saturation: NonNegative = 0.2
-    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    hue: Annotated[Number, Field(ge=0, le=0.5)] = 0.1
     grayscale: Fraction = 0.0
     blur: PerView = (0.0,)
     blur_sigma: tuple[Positive, Positive] = (0.1, 2.0)

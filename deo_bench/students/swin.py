@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import torch
 from timm.models.swin_transformer import SwinTransformer
@@ -15,6 +16,7 @@ from deo_bench.levels import level_number, named_levels
 from deo_bench.normalisation import Normalisation
 from deo_bench.students import Stem, Student, student
 from deo_bench.students._masks import replace_masked
+from deo_bench.students._shifted import PaddedFirst
 
 ENTRIES = {
     "swin_tiny": {
@@ -41,7 +43,8 @@ class Swin(Student):
     `stage_N` names any. Maps are the stages' raw outputs; `normed` applies the final LayerNorm to the last stage, the
     only one it fits. Pooled: `mean` of the last stage's cells after the final norm. Images of any multiple of 4
     pixels: windows of `window` cells are made for `size` pixels (a stage smaller than a window there has one window
-    of its own size) and padded with zeros elsewhere, as torchvision and timm do.
+    of its own size) and padded with zeros elsewhere, in timm's order of shift and padding, or in torchvision's, which
+    DEO's code uses and which differs on small crops (`padding`).
 
     width: of the first stage, doubled by each; depths, heads: of the four stages; patch_norm: a LayerNorm after the
     stem, shared by the band sets; drop_path: the last block's rate of stochastic depth, rising linearly from 0.
@@ -59,6 +62,7 @@ class Swin(Student):
         heads: list[int] = (3, 6, 12, 24),  # type: ignore[assignment]
         window: Count = 7,
         size: Count = 224,
+        padding: Literal["timm", "torchvision"] = "timm",
         patch_norm: bool = True,
         normed: bool = False,
         drop_path: Fraction = 0.0,
@@ -88,6 +92,9 @@ class Swin(Student):
         self.patch_norm = nn.LayerNorm(width) if patch_norm else nn.Identity()
         self.mask_token = nn.Parameter(torch.zeros(width))
         self.stages = engine.layers
+        if padding == "torchvision":
+            for stage in self.stages:
+                stage.blocks = nn.Sequential(*(PaddedFirst(block) for block in stage.blocks))
         self.norm = engine.norm
 
     def embed(self, pixels: Tensor, sees: str, mask: Tensor | None = None) -> Tensor:

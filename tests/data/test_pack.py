@@ -77,7 +77,7 @@ def test_moments_are_of_the_fit_split_in_float64(tmp_path: Path, kind: str) -> N
 def test_moments_do_not_depend_on_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = images(40)
     whole = written(tmp_path / "a", pixels)
-    monkeypatch.setattr("deo_bench.data.pack._BLOCK", pixels[0].nbytes * 3)
+    monkeypatch.setattr("deo_bench.data.pack_images._BLOCK", pixels[0].nbytes * 3)
     parts = written(tmp_path / "b", pixels)
     assert whole.content == parts.content and whole.pixels == parts.pixels
     np.testing.assert_allclose(whole.std, parts.std, rtol=1e-12)
@@ -278,7 +278,7 @@ def test_the_key_is_of_the_inputs_and_reads_none(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_said_before_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 10})
-    monkeypatch.setattr("deo_bench.data.pack.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("deo_bench.data.pack_images.shutil.disk_usage", lambda _: usage)
     with pytest.raises(StoreError, match="GB left"):
         written(tmp_path / "p", images())
     assert not list(tmp_path.iterdir())

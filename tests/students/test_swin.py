@@ -56,6 +56,50 @@ def test_windows_of_any_size_meet_images_of_any_size(window, side):
     assert said.get("late").isfinite().all()
 
 
+def torchvisions(student, window):
+    """torchvision's own Swin with the student's weights after the stem, which DEO deletes (FACTS 1.4)."""
+    swin = pytest.importorskip("torchvision.models.swin_transformer")
+    model = swin.SwinTransformer([4, 4], 12, [1, 2, 2, 1], [1, 2, 4, 8], [window, window], stochastic_depth_prob=0.0)
+    state = student.state_dict()
+    mapped = {"norm.weight": state["norm.weight"], "norm.bias": state["norm.bias"]}
+    for key, value in state.items():
+        if not key.startswith("stages.") or key.endswith("relative_position_index"):
+            continue
+        _, stage, rest = key.split(".", 2)
+        if rest.startswith("downsample."):
+            name = f"features.{2 * int(stage)}.{rest.removeprefix('downsample.')}"
+        else:
+            name = f"features.{2 * int(stage) + 1}.{rest.removeprefix('blocks.')}"
+            name = name.replace("mlp.fc1", "mlp.0").replace("mlp.fc2", "mlp.3")
+        mapped[name] = value
+    missing = model.load_state_dict(mapped, strict=False)
+    assert not missing.unexpected_keys
+    assert all(key.startswith(("features.0", "head")) or "position_index" in key for key in missing.missing_keys)
+    return model.eval()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("side", [32, 96, 128, 224])
+def test_torchvisions_order_of_padding_and_shifting(side):
+    """Grids of 8 to 56 cells under windows of 3: most of them padded, the smallest within one window."""
+    settings = {"window": 3, "size": 96, "depths": [1, 2, 2, 1], "patch_norm": False}
+    student = small_student("swin_tiny", padding="torchvision", **settings).eval()
+    cells = student.embed(student.prepare(images(side, side, count=2), "rgb"), "rgb")
+    model, taps = torchvisions(student, 3), {}
+    values = cells
+    for number, layer in enumerate(model.features):
+        values = layer(values) if number else cells
+        taps[number] = values
+    said = student.trunk(cells, ("stage_1", "early", "mid", "late"))
+    for level, number in {"stage_1": 1, "early": 3, "mid": 5, "late": 7}.items():
+        torch.testing.assert_close(said.get(level), taps[number].permute(0, 3, 1, 2), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(said.get("mean"), model.norm(values).mean((1, 2)), atol=1e-5, rtol=1e-4)
+    timms = small_student("swin_tiny", **settings).eval()
+    timms.load_state_dict(student.state_dict())
+    differs = not torch.allclose(timms.trunk(cells, ("late",)).get("late"), said.get("late"), atol=1e-4)
+    assert differs == (side != 96), "at 96 pixels windows of 3 divide every grid"
+
+
 def test_deos_taps_are_the_last_two_stages():
     student = small_student("swin_tiny")
     assert student.levels == {"early": 2, "mid": 3, "late": 4}

@@ -8,7 +8,7 @@ import numpy as np
 
 from deo_bench.data.scenes.layout import LAYOUTS, parcels, smooth
 from deo_bench.data.scenes.sensor import sense
-from deo_bench.data.scenes.spectra import BANDS, MATERIALS, covers, spectrum, transmission
+from deo_bench.data.scenes.spectra import BANDS, MATERIALS, VISIBLE, covers, spectrum, transmission
 from deo_bench.data.scenes.uses import PAINTERS, SIZE, USES, Layer, cloud
 
 PARCELS = tuple(LAYOUTS)
@@ -73,10 +73,13 @@ def draw_factors(draw: np.random.Generator) -> Factors:
     return Factors(material, moisture, layout, tuple(bool(coin) for coin in draw.random(len(USES)) < PRESENT))
 
 
-def render(draw: np.random.Generator, factors: Factors | None = None, scale: int = 1) -> Scene:
-    """The scene of a generator, `scale` times finer than 10 m; only the sensor's noise is then another."""
+def render(draw: np.random.Generator, factors: Factors | None = None, scale: int = 1, visible: bool = False) -> Scene:
+    """The scene of a generator, `scale` times finer than 10 m; with `visible`, blue, green and red are all of it.
+
+    A finer picture is of the same ground, light and clouds: its edges are sharper and its noise is another.
+    """
     factors = factors or draw_factors(draw)
-    canvas = _fields(draw, factors, scale)
+    canvas = _fields(draw, factors, scale, VISIBLE if visible else slice(None))
     for number, (wanted, paint) in enumerate(zip(factors.uses[:-1], PAINTERS.values(), strict=True)):
         if wanted:
             canvas.paint(len(MATERIALS) + number, paint(draw, canvas.pixels))
@@ -90,10 +93,11 @@ def render(draw: np.random.Generator, factors: Factors | None = None, scale: int
 
 @dataclass(frozen=True)
 class _Canvas:
-    """The ground so far: reflectance [C, H, W], classes [H, W]."""
+    """The ground so far: reflectance [C, H, W] in these of the bands, classes [H, W]."""
 
     ground: np.ndarray
     classes: np.ndarray
+    bands: slice
 
     @property
     def pixels(self) -> int:
@@ -105,11 +109,12 @@ class _Canvas:
         cover = layer.cover.ravel()[at]
         flat = self.ground.reshape(len(self.ground), -1)
         below = flat[:, at]
-        flat[:, at] = below + cover * (layer.spectra.T @ layer.mix.reshape(len(layer.mix), -1)[:, at] - below)
+        spectra = layer.spectra[:, self.bands].T
+        flat[:, at] = below + cover * (spectra @ layer.mix.reshape(len(layer.mix), -1)[:, at] - below)
         self.classes.ravel()[at[cover > 0.5]] = number
 
 
-def _fields(draw: np.random.Generator, factors: Factors, scale: int) -> _Canvas:
+def _fields(draw: np.random.Generator, factors: Factors, scale: int, bands: slice) -> _Canvas:
     """Parcels with their covers; each parcel has its own brightness, slope of the spectrum and share of bare soil."""
     numbers, shares = parcels(draw, PARCELS[factors.layout], SIZE, scale)
     cover = _assign(draw, factors.material, shares)
@@ -119,9 +124,9 @@ def _fields(draw: np.random.Generator, factors: Factors, scale: int) -> _Canvas:
     gain = np.exp(GAIN * draw.standard_normal((count, 1)) + slope)
     spectra = ((1 - soil) * covers()[cover] + soil * spectrum("sand")) * gain
     spectra *= transmission(MOISTURE[factors.moisture])
-    ground = spectra.T[:, numbers]
+    ground = spectra.T[bands][:, numbers]
     ground *= 1 + 0.05 * smooth(draw, 16, len(numbers)) + 0.05 * smooth(draw, 40, len(numbers))
-    return _Canvas(ground, cover.astype(np.uint8)[numbers])
+    return _Canvas(ground, cover.astype(np.uint8)[numbers], bands)
 
 
 def _assign(draw: np.random.Generator, theme: int, shares: np.ndarray) -> np.ndarray:

@@ -23,10 +23,15 @@ _COARSE = slice(3, 6), slice(7, 10)
 
 
 def sense(draw: np.random.Generator, ground: np.ndarray, scale: int) -> np.ndarray:
-    """Digital numbers [C, H, W]: haze, each band's calibration, 20 m bands averaged, noise, rounding."""
+    """Digital numbers [C, H, W]: haze, each band's calibration, 20 m bands averaged, noise, rounding.
+
+    The ground is of the first C bands. The noise of a finer picture is of a stream of its own: read on from where the
+    10 m picture's begins, it would be the same numbers at other places.
+    """
+    count = len(ground)
     haze = draw.exponential(HAZE)
-    ground *= (1 + CALIBRATION * draw.standard_normal(len(BANDS)))[:, None, None]
-    ground += haze * _SCATTER[:, None, None]
+    ground *= (1 + CALIBRATION * draw.standard_normal(len(BANDS)))[:count, None, None]
+    ground += haze * _SCATTER[:count, None, None]
     block = 2 * scale
     steps = [(i, j) for i in range(block) for j in range(block)]
     for bands in _COARSE:
@@ -34,7 +39,8 @@ def sense(draw: np.random.Generator, ground: np.ndarray, scale: int) -> np.ndarr
         mean = sum(part[:, i::block, j::block] for i, j in steps) / len(steps)
         for i, j in steps:
             part[:, i::block, j::block] = mean
-    ground += NOISE * draw.standard_normal(ground.shape, dtype=np.float32)
+    noise = draw if scale == 1 else np.random.default_rng(int(draw.integers(1 << 62)))
+    ground += NOISE * noise.standard_normal(ground.shape, dtype=np.float32)
     ground *= 1e4
     np.clip(ground, 1, 16_000, out=ground)
     return np.rint(ground, out=ground).astype(np.int16)

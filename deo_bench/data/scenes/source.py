@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Literal
+
 import numpy as np
 
 from deo_bench.data import Data, Pack, Places, data
 from deo_bench.data.pack import pack_once, write_pack
+from deo_bench.data.pack_images import Sample
 from deo_bench.data.scenes.spectra import BANDS
-from deo_bench.data.scenes.write import GENERATOR, pretraining_scene
+from deo_bench.data.scenes.write import GENERATOR, pretraining_pair, pretraining_scene
 from deo_bench.declarations import Count
 
 
@@ -16,22 +20,24 @@ class Scenes(Data):
     """Made-up Sentinel-2 scenes from published spectra, without labels.
 
     count: how many; seed: which (scene i of a seed does not depend on the count). No seed meets the benchmark `scenes`.
+    fine: with 2 or 4, each scene's ground also in RGB so many times finer than 10 m; with 1 there is none.
     """
 
     version = 1
 
-    def __init__(self, *, count: Count = 4000, seed: int = 0) -> None:
-        self.count, self.seed = count, seed
+    def __init__(self, *, count: Count = 4000, seed: int = 0, fine: Literal[1, 2, 4] = 1) -> None:
+        self.count, self.seed, self.fine = count, seed, fine
 
     def pack(self, places: Places) -> Pack:
         """The scenes, generated at the first call."""
+        finer = f"-fine{self.fine}" if self.fine > 1 else ""
         return pack_once(
             places,
-            f"scenes-v{GENERATOR}-{self.count}-seed{self.seed}",
+            f"scenes-v{GENERATOR}-{self.count}-seed{self.seed}{finer}",
             lambda folder: write_pack(
                 folder,
                 name="scenes",
-                images=(pretraining_scene(self.seed, index).image for index in range(self.count)),
+                images=self._samples(),
                 count=self.count,
                 bands=BANDS,
                 unit="dn",
@@ -40,5 +46,13 @@ class Scenes(Data):
         )
 
     def fingerprint(self, places: Places) -> str:
-        """Generator, count and seed; nothing is generated for it."""
-        return f"scenes generator {GENERATOR}, {self.count} images of seed {self.seed}"
+        """Generator, count, seed and, where there are any, finer images; nothing is generated for it."""
+        finer = f", RGB {self.fine} times finer beside them" if self.fine > 1 else ""
+        return f"scenes generator {GENERATOR}, {self.count} images of seed {self.seed}{finer}"
+
+    def _samples(self) -> Iterator[Sample]:
+        for index in range(self.count):
+            if self.fine > 1:
+                yield pretraining_pair(self.seed, index, self.fine)
+            else:
+                yield pretraining_scene(self.seed, index).image

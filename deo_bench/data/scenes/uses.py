@@ -16,7 +16,10 @@ SIZE = 64
 
 @dataclass(frozen=True)
 class Layer:
-    """Something over the ground: cover [H, W] from 0 to 1, its colour a mix [K, H, W] of spectra [K, C]."""
+    """Something over the ground: cover [H, W] from 0 to 1, its colour a mix [K, H, W] of spectra [K, C].
+
+    What has a sharp edge (shores, roofs, roads) goes from 1 to 0 within one pixel, of whatever size.
+    """
 
     cover: np.ndarray
     spectra: np.ndarray
@@ -38,7 +41,7 @@ def _water(draw: np.random.Generator, pixels: int) -> Layer:
     away = np.abs(u - middle[0] + bent) if is_river else np.hypot(u - middle[0], 1.5 * (v - middle[1])) + 0.4 * bent
     turbid = draw.uniform(0, 0.6)
     colour = (1 - turbid) * spectrum("sea") + turbid * spectrum("turbid water")
-    return Layer.plain(np.clip((width - away) * SIZE + 0.5, 0, 1), colour)
+    return Layer.plain(np.clip((width - away) * pixels + 0.5, 0, 1), colour)
 
 
 def _forest(draw: np.random.Generator, pixels: int) -> Layer:
@@ -78,7 +81,7 @@ def _buildings(draw: np.random.Generator, pixels: int) -> Layer:
         np.abs(v - middle[1][:, None, None]) - half[1][:, None, None],
     )
     nearest = far.min(axis=0)
-    return Layer(np.clip(0.5 - nearest * SIZE, 0, 1), colours, (far == nearest).astype(float))
+    return Layer(np.clip(0.5 - nearest * pixels, 0, 1), colours, (far == nearest).astype(float))
 
 
 def _road(draw: np.random.Generator, pixels: int) -> Layer:
@@ -87,7 +90,8 @@ def _road(draw: np.random.Generator, pixels: int) -> Layer:
     u, v = turned(rows, columns, draw.uniform(0, np.pi))
     line = u - draw.uniform(-0.3, 0.3) - draw.uniform(-0.4, 0.4) * v**2
     colour = spectrum("asphalt") if draw.random() < 0.5 else 1.2 * spectrum("concrete")
-    return Layer.plain(np.clip(0.5 + draw.uniform(0.9, 1.5) - np.abs(line) * SIZE, 0, 1), colour)
+    half = draw.uniform(0.9, 1.5) * (pixels // SIZE)
+    return Layer.plain(np.clip(0.5 + half - np.abs(line) * pixels, 0, 1), colour)
 
 
 def cloud(draw: np.random.Generator, pixels: int) -> tuple[Layer, np.ndarray]:

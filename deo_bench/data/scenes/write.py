@@ -74,6 +74,12 @@ def pretraining_scene(seed: int, index: int) -> Scene:
     return render(numpy_generator("scenes", "pretraining", seed, index))
 
 
+def pretraining_pair(seed: int, index: int, fine: int) -> tuple[np.ndarray, np.ndarray]:
+    """The image [C, H, W] of a scene to pre-train on, and its ground in red, green, blue `fine` times finer."""
+    finer = render(numpy_generator("scenes", "pretraining", seed, index), scale=fine, visible=True)
+    return pretraining_scene(seed, index).image, finer.image[::-1]
+
+
 def benchmark_fingerprint(name: str, sizes: Sizes) -> str:
     """What a task of the benchmark is, without generating anything."""
     return f"{name} generator {GENERATOR}, {sizes.fit}+{sizes.select}+{sizes.report} images"

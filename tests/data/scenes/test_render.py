@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, chisquare
 
+from deo_bench.data.scenes import sensor
 from deo_bench.data.scenes.render import CLASSES, MOISTURE, PARCELS, Factors, Scene, draw_factors, render
 from deo_bench.data.scenes.spectra import MATERIALS
 from deo_bench.data.scenes.uses import USES
@@ -100,14 +101,72 @@ def test_light_varies_within_a_scene_more_than_noise() -> None:
     assert theme.std() > 0.15
 
 
-def test_a_finer_picture_is_of_the_same_ground() -> None:
-    coarse = render(numpy_generator("fine", 1))
-    fine = render(numpy_generator("fine", 1), scale=2)
-    assert fine.image.shape == (10, 128, 128) and fine.factors == coarse.factors
-    assert (fine.classes[::2, ::2] == coarse.classes).mean() > 0.9
-    again = fine.image.reshape(10, 64, 2, 64, 2).mean(axis=(2, 4))
-    for band in range(10):
-        assert np.corrcoef(again[band].ravel(), coarse.image[band].ravel())[0, 1] > 0.9
+def _noiseless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensor, "NOISE", 0.0)
+
+
+def _pair(stream: int, scale: int, factors: Factors | None = None) -> tuple[Scene, Scene]:
+    """A scene at 10 m and, in the visible, `scale` times finer."""
+    coarse, fine = (numpy_generator("fine", stream) for _ in range(2))
+    return render(coarse, factors), render(fine, factors, scale, visible=True)
+
+
+@pytest.mark.parametrize("layout", range(len(PARCELS)), ids=PARCELS)
+def test_a_finer_picture_is_of_the_same_ground(layout: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three times finer, every third pixel has its centre on a 10 m pixel's: there the two must be the same."""
+    _noiseless(monkeypatch)
+    soft = (False, True, True, False, False, True)
+    for stream in range(3):
+        coarse, fine = _pair(stream, 3, Factors((3 * layout + stream) % 10, stream, layout, soft))
+        assert fine.image.shape == (3, 192, 192) and fine.factors == coarse.factors
+        np.testing.assert_allclose(fine.image[:, 1::3, 1::3], coarse.image[:3], atol=1)
+        np.testing.assert_array_equal(fine.classes[1::3, 1::3], coarse.classes)
+
+
+def test_edges_of_water_roofs_and_roads_are_sharper_and_where_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    _noiseless(monkeypatch)
+    for use in (0, 3, 4):
+        coarse, fine = _pair(5, 3, Factors(2, 0, 0, tuple(use == other for other in range(6))))
+        apart = np.abs(fine.image[:, 1::3, 1::3].astype(int) - coarse.image[:3]).max(axis=0) > 1
+        assert 0.001 < apart.mean() < 0.08, "edges alone"
+        np.testing.assert_array_equal(fine.classes[1::3, 1::3], coarse.classes)
+        average = fine.image.reshape(3, 64, 3, 64, 3).mean(axis=(2, 4))
+        # A 10 m pixel half under a roof is half a roof: what the finer pixels within it are on average.
+        assert np.corrcoef(average[:, apart].ravel(), coarse.image[:3, apart].ravel())[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_the_average_of_finer_pixels_is_the_coarse_one(scale: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly exactly within a field; at its borders the 10 m sensor reads one place, so the two differ."""
+    _noiseless(monkeypatch)
+    everywhere = []
+    for stream in range(20):
+        coarse, fine = _pair(stream, scale)
+        cells = fine.image.reshape(3, 64, scale, 64, scale).astype(float)
+        average = cells.mean(axis=(2, 4))
+        within = (np.ptp(cells, axis=(2, 4)) < 0.05 * average).all(axis=0)
+        assert within.mean() > 0.1
+        for band in range(3):
+            assert np.corrcoef(average[band][within], coarse.image[band][within])[0, 1] > 0.999
+        everywhere.append(np.corrcoef(average.ravel(), coarse.image[:3].ravel())[0, 1])
+    assert np.mean(everywhere) > 0.98 and min(everywhere) > 0.95
+
+
+def test_the_noise_of_a_finer_picture_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    noisy = _pair(1, 2)
+    _noiseless(monkeypatch)
+    clean = _pair(1, 2)
+    coarse, fine = ((one.image[:3].astype(float) - other.image[:3]) for one, other in zip(noisy, clean, strict=True))
+    assert fine.std() == pytest.approx(60, rel=0.05), "of a pixel's, whatever its size"
+    first = fine.reshape(3, -1)[:, : 64 * 64]
+    assert abs(np.corrcoef(first.ravel(), coarse.ravel())[0, 1]) < 0.05
+
+
+def test_the_visible_alone_is_what_it_is_among_all_bands() -> None:
+    whole, visible = (render(numpy_generator("visible", 0), scale=2, visible=only) for only in (False, True))
+    assert whole.image.shape == (10, 128, 128)
+    np.testing.assert_allclose(visible.image, whole.image[:3], atol=1)
+    np.testing.assert_array_equal(visible.classes, whole.classes)
 
 
 def test_bands_of_20_m_are_blocks_and_bands_of_10_m_are_not(scenes: list[Scene]) -> None:

@@ -18,6 +18,7 @@ from deo_bench.data.scenes.write import (
     Sizes,
     benchmark_scene,
     pack_benchmark,
+    pretraining_pair,
     pretraining_scene,
     write_benchmark,
 )
@@ -25,6 +26,10 @@ from deo_bench.data.scenes.write import (
 SMALL = Sizes(5, 2, 3)
 DIGEST = "3f518ff738b2d2be"
 """Of the first 12 benchmark scenes of generator 1."""
+PRETRAINING = "4f2603e76fbf3c43"
+"""Of the first 12 scenes to pre-train on, of seed 0."""
+FINER = {2: "a57fba4a950f2080", 4: "b6f077fedc5c428a"}
+"""Of the first 6 of them in RGB, by how many times finer."""
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +44,23 @@ def test_numbers_that_change_need_a_new_generator_version() -> None:
         digest.update(scene.image.astype("<i2").tobytes())
         digest.update(repr((scene.factors, scene.uses)).encode())
     assert (write.GENERATOR, digest.hexdigest()[:16]) == (1, DIGEST), "bump GENERATOR, and pin the new digest here"
+
+
+def test_finer_pictures_do_not_change_the_images_beside_them() -> None:
+    digest = hashlib.sha256()
+    for index in range(12):
+        image, _ = pretraining_pair(0, index, 2)
+        digest.update(image.astype("<i2").tobytes())
+    assert digest.hexdigest()[:16] == PRETRAINING
+
+
+@pytest.mark.parametrize("fine", FINER)
+def test_finer_numbers_that_change_need_a_new_generator_version(fine: int) -> None:
+    digest = hashlib.sha256()
+    for index in range(6):
+        _, finer = pretraining_pair(0, index, fine)
+        digest.update(finer.astype("<i2").tobytes())
+    assert (write.GENERATOR, digest.hexdigest()[:16]) == (1, FINER[fine]), "bump GENERATOR, and pin the new digest here"
 
 
 @pytest.mark.parametrize("name", LABELLINGS)
