@@ -286,3 +286,15 @@ def test_the_share_of_images_that_are_finer_is_what_was_asked_for(pack: Any, sha
 def test_finer_images_that_are_not_there_are_refused(cohort: Cohort) -> None:
     with pytest.raises(UserError, match=r"views.fine = 0.5: data 'tiny' has no finer images"):
         cohort(a={"views": {**recipe()["views"], "fine": 0.5}})
+
+
+@pytest.mark.parametrize("kind", ["ten bands alone", "RGB alone", "RGB alone, optical teacher only"])
+def test_rows_that_the_official_code_cannot_run(cohort: Cohort, kind: str) -> None:
+    """FACTS 1.7.3: there, neither the row without the optical teacher nor any on RGB alone starts."""
+    bands = ["s2_10"] if kind == "ten bands alone" else ["rgb"]
+    changes: dict[str, Any] = {} if kind == "ten bands alone" else OPTICAL
+    if kind.endswith("only"):
+        changes = {**OPTICAL, "objective": {"optical": OPTICAL["objective"]["optical"]}}
+    runs = run_through(cohort, a={**changes, "student": {**recipe()["student"], "bands": bands}})
+    fresh, _, _ = cohort(a={**changes, "student": {**recipe()["student"], "bands": bands}})
+    assert runs["a"].step == 6 and not same_student(runs["a"], fresh["a"])
