@@ -20,9 +20,15 @@ _MAGIC = b"\x93NUMPY"
 
 def refuse_not_finite(pixels: np.ndarray, where: str) -> None:
     """An error that names `where`, should there be a NaN or an infinity among the pixels."""
-    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        bad = int(pixels.size - np.isfinite(pixels).sum())
-        raise UserError(f"{where}: {bad} of {pixels.size} pixels are NaN or infinite; fill or drop them first")
+    if wrong := not_finite(pixels):
+        raise UserError(f"{where}: {wrong}; fill or drop them first")
+
+
+def not_finite(pixels: np.ndarray) -> str:
+    """How many pixels are NaN or infinite, in words; nothing where none is."""
+    if pixels.dtype.kind != "f" or np.isfinite(pixels).all():
+        return ""
+    return f"{pixels.size - int(np.isfinite(pixels).sum())} of {pixels.size} pixels are NaN or infinite"
 
 
 def read_header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype, bool]:

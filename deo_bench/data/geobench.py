@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,7 @@ from deo_bench.data.geobench_bands import corrected_names, unit_of
 from deo_bench.data.geobench_files import Specifications, read_partitions, read_sample, read_specifications
 from deo_bench.data.join import join_fit_splits
 from deo_bench.data.pack import input_key, pack_once, write_pack
+from deo_bench.data.pack_checks import skipped_note
 from deo_bench.declarations import Count
 from deo_bench.errors import MissingInput, UserError
 
@@ -76,8 +77,9 @@ def _build(folder: Path, target: Path, band_labels: BandLabels, unit: str | None
     ids = [sample for split in _ROLES for sample in partitions["default"][split]]
     if len(set(ids)) != len(ids):
         raise UserError(f"{folder / 'default_partition.json'}: names a sample twice")
+    notes: list[str] = []
     if unreadable == "skip":
-        ids = _readable(folder, ids, specs, keep)
+        ids, notes = _readable(folder, ids, specs, keep)
     if not ids:
         raise UserError(f"{folder}: there are no samples to read")
     first, _ = read_sample(folder / f"{ids[0]}.hdf5", specs, keep)
@@ -100,6 +102,8 @@ def _build(folder: Path, target: Path, band_labels: BandLabels, unit: str | None
         partitions=_smaller(folder, partitions, rows, set(splits["fit"])),
         ignore=_ignored(specs),
         band_labels=band_labels,
+        notes=notes,
+        look_at_order=names == corrected_names(specs.data_set, specs.names),
     )
 
 
@@ -136,17 +140,25 @@ def _images(
         yield image
 
 
-def _readable(folder: Path, ids: Sequence[str], specs: Specifications, keep: Sequence[bool]) -> list[str]:
-    good, reasons = [], []
+def _readable(
+    folder: Path, ids: Sequence[str], specs: Specifications, keep: Sequence[bool]
+) -> tuple[list[str], list[str]]:
+    """The samples that can be read and have the size of most, and what is to be said of the others."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    reasons = []
     for sample in ids:
         try:
-            read_sample(folder / f"{sample}.hdf5", specs, keep)
-            good.append(sample)
+            shapes[sample] = read_sample(folder / f"{sample}.hdf5", specs, keep)[0].shape
         except UserError as error:
             reasons.append(str(error))
-    if reasons:
-        warnings.warn(f"{folder}: {len(reasons)} of {len(ids)} samples skipped; the first: {reasons[0]}", stacklevel=2)
-    return good
+    if not shapes:
+        raise UserError(f"{folder}: none of {len(ids)} samples can be read; the first: {reasons[0]}")
+    usual = Counter(shapes.values()).most_common(1)[0][0]
+    good = [sample for sample in shapes if shapes[sample] == usual]
+    reasons += [
+        f"{folder / f'{sample}.hdf5'}: {shape}, most are {usual}" for sample, shape in shapes.items() if shape != usual
+    ]
+    return good, skipped_note(str(folder), "samples", reasons, len(ids))
 
 
 def _smaller(

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from deo_bench.data.arrays import refuse_not_finite
 from deo_bench.data.geobench_bands import published_name
+from deo_bench.data.hdf5_arrays import opened_hdf5, plain_array
 from deo_bench.data.pickles import Record, read_pickle, read_pickle_text
 from deo_bench.errors import UserError
 
@@ -26,9 +28,6 @@ _LABELS: dict[str, LabelKind] = {
 }
 LARGEST_ARRAY = 1 << 28
 """Bytes of one band of one sample: 8,000 pixels square of 32 bits."""
-
-_RATIO = 1100
-"""No compression of HDF5's own makes more of a byte."""
 
 _DATE = re.compile(r"_(\d{4}-\d{2}-\d{2}.*|NoDate)")
 
@@ -134,18 +133,12 @@ def read_sample(path: Path, specs: Specifications, keep: Sequence[bool]) -> tupl
     Bands of a coarser resolution are brought to the finest band's grid as the reference does (cubic). A file that is
     truncated or lacks a band is a UserError that names it.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            described = _description(file, path)
-            image = _image(file, described, path, specs, keep)
-            label = _label(file, described, path, specs, image.shape[1:])
-    except OSError as error:
-        if not path.exists():
-            raise UserError(f"{path}: the partition names this sample, and it is not there") from None
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(f"{path}: truncated, or not an HDF5 file: {reason}") from None
-    except (KeyError, RuntimeError) as error:
-        raise UserError(f"{path}: damaged: {' '.join(str(error).split())[:120]}") from None
+    if not path.exists():
+        raise UserError(f"{path}: the partition names this sample, and it is not there")
+    with opened_hdf5(path) as file:
+        described = _description(file, path)
+        image = _image(file, described, path, specs, keep)
+        label = _label(file, described, path, specs, image.shape[1:])
     refuse_not_finite(image, str(path))
     return image, label
 
@@ -195,30 +188,13 @@ def _key_of(label: str, keys: Sequence[str], path: Path) -> str:
 
 def _stored(file: h5py.File, key: str, path: Path) -> np.ndarray:
     """An array of the file itself, its claimed size compared with what is stored before memory is taken."""
-    name = key.encode()
-    if not file.id.links.exists(name) or file.id.links.get_info(name).type != h5py.h5l.TYPE_HARD:
-        raise UserError(f"{path}: {key!r} is missing, or a link to elsewhere")
-    stored = h5py.h5d.open(file.id, name) if _is_array(file, name) else None
-    if stored is None:
-        raise UserError(f"{path}: {key!r} is no array")
-    layout = stored.get_create_plist()
-    claimed, real = int(np.prod(stored.shape, dtype=object)) * stored.dtype.itemsize, stored.get_storage_size()
-    outside = layout.get_layout() == h5py.h5d.VIRTUAL or layout.get_external_count()
-    packed = layout.get_nfilters() > 0
-    if outside or stored.dtype.kind not in "iufb" or claimed == 0:
-        raise UserError(f"{path}: {key!r} holds {stored.dtype} of {stored.shape} or points outside its file; refused")
-    if claimed > LARGEST_ARRAY and claimed <= real * _RATIO:
+    stored = plain_array(file, key, path)
+    claimed = prod(stored.shape) * stored.dtype.itemsize
+    if claimed > LARGEST_ARRAY:
         raise UserError(f"{path}: {key!r} is {claimed} bytes, more than a band has; at most {LARGEST_ARRAY} are read")
-    if claimed > real * (_RATIO if packed else 1):
-        raise UserError(f"{path}: {key!r} claims {claimed} bytes and stores {real}; truncated or made up")
     array = np.empty(stored.shape, dtype=stored.dtype)
     stored.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
     return array
-
-
-def _is_array(file: h5py.File, name: bytes) -> bool:
-    """Whether what stands under a name is an array, not a group or a type."""
-    return bool(h5py.h5o.get_info(file.id, name).type == h5py.h5o.TYPE_DATASET)
 
 
 def _on_one_grid(planes: list[np.ndarray], path: Path) -> np.ndarray:
@@ -247,9 +223,11 @@ def _label(
 ) -> Any:
     classes = len(specs.classes)
     if specs.label_kind == "segmentation":
-        stored = _stored(file, _key_of("label", _keys(file, described), path), path)
+        inside = described.get("label")
+        key = None if isinstance(inside, np.ndarray) else _key_of("label", _keys(file, described), path)
+        stored = np.asarray(inside) if key is None else _stored(file, key, path)
         array = stored[:, :, 0] if stored.ndim == 3 and stored.shape[2] == 1 else stored
-        if array.shape != grid or array.dtype.kind == "f":
+        if array.shape != grid or array.dtype.kind not in "iub":
             raise UserError(f"{path}: its label map is {array.dtype} of {array.shape}, expected classes of {grid}")
         return array
     label = described.get("label")

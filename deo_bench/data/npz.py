@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from deo_bench.bands import Unit, canonical, check_unit, select
 from deo_bench.data import Data, Pack, Places, data
-from deo_bench.data.arrays import read_header, refuse_not_finite, size_of
+from deo_bench.data.arrays import not_finite, read_header, size_of
 from deo_bench.data.join import common_bands, count_squares, squares
+from deo_bench.data.npz_members import claims, member, opened, read_exactly, whole_array
 from deo_bench.data.pack import input_key, pack_once, write_pack
+from deo_bench.data.pack_checks import skipped_note
+from deo_bench.data.pack_images import Sample, check_finer
 from deo_bench.declarations import Count
 from deo_bench.errors import UserError, nearest
 
@@ -29,7 +32,6 @@ LARGEST_IMAGE = 1 << 30
 LARGEST_LABELS = 1 << 32
 """Bytes of one image, and of all labels together: both are in memory at once."""
 
-_RATIO = 1100
 _LARGEST_TEXT = 1 << 20
 _ROLES = {
     "fit": (0, "train", "fit"),
@@ -40,7 +42,10 @@ _ROLES = {
 
 @dataclass(frozen=True)
 class NpzFile:
-    """What a `.npz` says of itself; the images stay in the file."""
+    """What a `.npz` says of itself; the images stay in the file.
+
+    fine: the array of finer RGB, `factor` times finer, or none.
+    """
 
     path: Path
     shape: tuple[int, ...]
@@ -50,6 +55,8 @@ class NpzFile:
     arrays: Mapping[str, np.ndarray]
     classes: tuple[str, ...]
     ignore: int | None
+    fine: str | None = None
+    factor: int = 1
 
     @property
     def splits(self) -> dict[str, np.ndarray]:
@@ -72,36 +79,48 @@ class NpzFile:
         free = np.isin(split, (NO_SPLIT,) if split.dtype.kind in "iu" else ("", "none", str(NO_SPLIT)))
         return np.flatnonzero(free | np.isin(split, dict(_named(split))["fit"]))
 
-    def images(self) -> Iterator[np.ndarray]:
-        """The images [C, H, W] one by one; memory for one at a time."""
-        where = f"{self.path}, array 'images'"
-        with _opened(self.path) as archive, _member(archive, "images", self.path) as stream:
-            shape, dtype, fortran = read_header(stream, where)
-            if fortran:
-                raise UserError(f"{where}: is stored column by column; save np.ascontiguousarray(images)")
-            if (shape, dtype) != (self.shape, self.dtype):
-                raise UserError(f"{where}: changed while it was read")
-            size = size_of(shape[1:], dtype)
-            for row in range(shape[0]):
-                raw = _read(stream, size, f"{where}, image {row}")
-                image = np.frombuffer(raw, dtype=dtype).reshape(shape[1:])
-                refuse_not_finite(image, f"{where}, image {row}")
-                yield image
+    def images(self) -> Iterator[tuple[Sample, str]]:
+        """The images [C, H, W] one by one, or pairs with the finer ones, each with what is wrong with it or nothing.
+
+        Memory for one at a time.
+        """
+        with opened(self.path) as archive, ExitStack() as streams:
+            arrays = [self._stream(archive, name, streams) for name in filter(None, ("images", self.fine))]
+            for row in range(self.shape[0]):
+                where = f"{self.path}, image {row}"
+                parts = [
+                    np.frombuffer(read_exactly(stream, size_of(shape, dtype), where), dtype).reshape(shape)
+                    for stream, shape, dtype in arrays
+                ]
+                yield parts[0] if len(parts) == 1 else (parts[0], parts[1]), "".join(map(not_finite, parts))
+
+    def _stream(self, archive: zipfile.ZipFile, name: str, streams: ExitStack) -> tuple[Any, tuple[int, ...], np.dtype]:
+        """An array's stream, behind its header; the shape and type of one image."""
+        where = f"{self.path}, array {name!r}"
+        stream = streams.enter_context(member(archive, name, self.path))
+        shape, dtype, fortran = read_header(stream, where)
+        if fortran:
+            raise UserError(f"{where}: is stored column by column; save np.ascontiguousarray({name})")
+        if shape[0] != self.shape[0] or (name == "images" and (shape, dtype) != (self.shape, self.dtype)):
+            raise UserError(f"{where}: changed while it was read")
+        return stream, shape[1:], dtype
 
 
-def read_npz(path: Path, *, unit: str | None = None, groups: str = "", ignore: int | None = None) -> NpzFile:
+def read_npz(
+    path: Path, *, unit: str | None = None, groups: str = "", ignore: int | None = None, fine: str | None = ""
+) -> NpzFile:
     """The description and small arrays of a file; the images are not read yet.
 
     unit, groups (the name of an array of ids) and ignore are the file's own arrays `unit`, `groups` and `ignore` where
-    they are not given. Objects, claims that the bytes do not bear out, unknown bands and a missing unit are a
-    UserError.
+    they are not given; fine is the name of an array of finer RGB, `""` none, and none given the array `fine` where
+    there is one. Objects, claims that the bytes do not bear out, unknown bands and a missing unit are a UserError.
     """
-    with _opened(path) as archive:
+    with opened(path) as archive:
         names = {name.removesuffix(".npy") for name in archive.namelist()}
         for needed in ("images", "bands"):
             if needed not in names:
                 raise UserError(f"{path}: has no array {needed!r}{nearest(needed, names)}")
-        shape, dtype = _claims(archive, "images", path)
+        shape, dtype = claims(archive, "images", path)
         if len(shape) != 4 or dtype.kind not in "iuf" or min(shape) < 1:
             raise UserError(f"{path}: images are {dtype} of {shape}, expected numbers [N, C, H, W]")
         if size_of(shape[1:], dtype) > LARGEST_IMAGE:
@@ -109,7 +128,14 @@ def read_npz(path: Path, *, unit: str | None = None, groups: str = "", ignore: i
         if groups and groups not in names:
             raise UserError(f"{path}: groups = {groups!r} names no array{nearest(groups, names)}")
         wanted = {"labels": "labels", "split": "split", "groups": groups or "groups"}
-        arrays = {key: _array(archive, name, path, shape) for key, name in wanted.items() if name in names}
+        most = min(LARGEST_LABELS, 8 * shape[0] * max(shape[2] * shape[3], 1000))
+        arrays = {
+            key: whole_array(archive, name, path, max(_LARGEST_TEXT, most))
+            for key, name in wanted.items()
+            if name in names
+        }
+        companion = fine or ("fine" if fine is None and "fine" in names else None)
+        factor = 1 if companion is None else _factor(archive, companion, path, shape)
         texts = {key: _texts(archive, key, path) for key in ("bands", "classes", "unit", "ignore") if key in names}
     bands = tuple(_canonical(label, path) for label in texts["bands"])
     if len(bands) != shape[1] or len(set(bands)) != len(bands):
@@ -124,7 +150,19 @@ def read_npz(path: Path, *, unit: str | None = None, groups: str = "", ignore: i
         arrays={key: array for key, array in arrays.items() if _checked_rows(key, array, shape, path)},
         classes=tuple(texts.get("classes", ())),
         ignore=ignore if ignore is not None else _whole(texts.get("ignore"), path),
+        fine=companion,
+        factor=factor,
     )
+
+
+def _factor(archive: zipfile.ZipFile, name: str, path: Path, images: tuple[int, ...]) -> int:
+    """How many times finer the images of another array are."""
+    shape, dtype = claims(archive, name, path)
+    if len(shape) != 4 or shape[:2] != (images[0], 3) or dtype.kind not in "iuf":
+        raise UserError(f"{path}, array {name!r}: is {dtype} of {shape}; expected RGB [{images[0]}, 3, sH, sW]")
+    if size_of(shape[1:], dtype) > LARGEST_IMAGE:
+        raise UserError(f"{path}, array {name!r}: one image is more than {LARGEST_IMAGE} bytes; cut it into patches")
+    return check_finer(shape[2:], images[2:], f"{path}, array {name!r}:")
 
 
 def pack_npz(
@@ -154,7 +192,7 @@ def pack_npz(
         return write_pack(
             folder,
             name=name or path.stem,
-            images=file.images(),
+            images=_refused(file),
             count=file.shape[0],
             bands=file.bands,
             unit=file.unit,
@@ -174,15 +212,25 @@ class NpzImages(Data):
 
     A file without an array `split` gives all its images.
     paths: files, under the root of data or absolute; of several, the bands that all have. unit: what the pixels are in,
-    where the files do not say. patch: cut images into whole squares of so many pixels.
+    where the files do not say. patch: cut images into whole squares of so many pixels. fine: the array of finer RGB
+    images [N, 3, s * H, s * W] of the same ground; left out, `fine` where every file has it. unreadable: `skip` leaves
+    out files that are damaged and images that are not finite, and says how many.
     """
 
     version = 1
 
-    def __init__(self, *, paths: list[str], unit: str | None = None, patch: Count | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        paths: list[str],
+        unit: str | None = None,
+        patch: Count | None = None,
+        fine: str | None = None,
+        unreadable: Literal["refuse", "skip"] = "refuse",
+    ) -> None:
         if not paths:
             raise UserError('data npz: paths is empty; say paths = ["images.npz"], for example')
-        self.paths, self.unit, self.patch = paths, unit, patch
+        self.paths, self.unit, self.patch, self.fine, self.unreadable = paths, unit, patch, fine, unreadable
 
     def inputs(self, places: Places) -> tuple[Path, ...]:
         """The files."""
@@ -190,41 +238,96 @@ class NpzImages(Data):
 
     def pack(self, places: Places) -> Pack:
         """The images that may be trained on, in the order of the paths."""
-        paths = [places.find(path, f"npz file {path!r}") for path in self.paths]
+        paths = self.inputs(places)
         name = "+".join(path.stem for path in paths)
-        options = {"unit": self.unit, "patch": self.patch, "as": "images"}
+        options = {name: value for name, value in vars(self).items() if name != "paths"} | {"as": "images"}
         return pack_once(
             places, input_key(name, paths, options, READER), lambda folder: self._build(folder, name, paths)
         )
 
     def _build(self, folder: Path, name: str, paths: Sequence[Path]) -> Pack:
-        files = [read_npz(path, unit=self.unit) for path in paths]
-        for file in files[1:]:
-            if file.unit != files[0].unit:
-                raise UserError(f"{file.path} is in {file.unit}, {paths[0]} in {files[0].unit}; join what is alike")
-            if self.patch is None and file.shape[2:] != files[0].shape[2:]:
-                sizes = f"{file.shape[2:]} and {files[0].shape[2:]}"
-                raise UserError(f"{file.path} and {paths[0]} have images of {sizes}; say patch = a size to cut them to")
+        sources, notes = self._sources(paths)
+        files = [file for file, _ in sources]
+        self._check_alike(files)
         bands = common_bands([(str(file.path), file.bands) for file in files])
-        count = sum(len(file.trainable) * count_squares(file.shape[2:], self.patch, str(file.path)) for file in files)
+        count = sum(len(rows) * count_squares(file.shape[2:], self.patch, str(file.path)) for file, rows in sources)
         return write_pack(
             folder,
             name=name,
-            images=_trainable_images(files, bands, self.patch),
+            images=_trainable_images(sources, bands, self.patch),
             count=count,
             bands=bands,
             unit=files[0].unit,
             splits={"fit": np.arange(count)},
+            notes=notes,
         )
 
+    def _sources(self, paths: Sequence[Path]) -> tuple[list[tuple[NpzFile, np.ndarray]], list[str]]:
+        """Each file and its rows to train on, and what is to be said of what was left out."""
+        sources: list[tuple[NpzFile, np.ndarray]] = []
+        lost: list[str] = []
+        wrong: list[str] = []
+        total = 0
+        for path in paths:
+            try:
+                file = read_npz(path, unit=self.unit, fine=self.fine)
+                rows = file.trainable
+                if self.unreadable == "skip":
+                    found = [reason for _, reason in file.images()]
+                    wrong += [f"{path.name}, image {row}: {found[row]}" for row in rows if found[row]]
+                    total, rows = total + len(rows), np.array([row for row in rows if not found[row]], dtype=np.int64)
+                sources.append((file, rows))
+            except UserError as error:
+                if self.unreadable == "refuse":
+                    raise
+                lost.append(str(error))
+        if not sum(len(rows) for _, rows in sources):
+            raise UserError(
+                f"{paths[0]}: no image is left to train on; the first reason: {(lost + wrong + ['none'])[0]}"
+            )
+        where = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+        notes = skipped_note(where, "files", lost, len(paths)) + skipped_note(where, "images", wrong, total)
+        return sources, notes
 
-def _trainable_images(files: Sequence[NpzFile], bands: Sequence[str], patch: int | None) -> Iterator[np.ndarray]:
-    dtype = np.result_type(*(file.dtype for file in files))
-    for file in files:
-        places, rows = select(file.bands, bands, str(file.path)), set(file.trainable.tolist())
-        for row, image in enumerate(file.images()):
-            if row in rows:
-                yield from squares(image[places].astype(dtype, copy=False), patch)
+    def _check_alike(self, files: Sequence[NpzFile]) -> None:
+        for file in files[1:]:
+            if file.unit != files[0].unit:
+                raise UserError(
+                    f"{file.path} is in {file.unit}, {files[0].path} in {files[0].unit}; join what is alike"
+                )
+            if self.patch is None and file.shape[2:] != files[0].shape[2:]:
+                sizes = f"{file.shape[2:]} and {files[0].shape[2:]}"
+                raise UserError(
+                    f"{file.path} and {files[0].path} have images of {sizes}; say patch = a size to cut them to"
+                )
+
+
+def _refused(file: NpzFile) -> Iterator[Sample]:
+    """The images; one that is not finite is an error."""
+    for row, (image, wrong) in enumerate(file.images()):
+        if wrong:
+            raise UserError(f"{file.path}, array 'images', image {row}: {wrong}; fill or drop them first")
+        yield image
+
+
+def _trainable_images(
+    sources: Sequence[tuple[NpzFile, np.ndarray]], bands: Sequence[str], patch: int | None
+) -> Iterator[Sample]:
+    dtype = np.result_type(*(file.dtype for file, _ in sources))
+    finer = {file.factor for file, _ in sources}
+    for file, wanted in sources:
+        places, rows = select(file.bands, bands, str(file.path)), set(wanted.tolist())
+        for row, (found, wrong) in enumerate(file.images()):
+            if row not in rows:
+                continue
+            if wrong:
+                raise UserError(f'{file.path}, image {row}: {wrong}; fill or drop them, or say unreadable = "skip"')
+            image, fine = found if isinstance(found, tuple) else (found, None)
+            cut = squares(image[places].astype(dtype, copy=False), patch)
+            if fine is None or len(finer) > 1:
+                yield from cut
+            else:
+                yield from zip(cut, squares(fine, patch and patch * file.factor), strict=True)
 
 
 def _classes(file: NpzFile) -> tuple[str, ...]:
@@ -238,77 +341,9 @@ def _classes(file: NpzFile) -> tuple[str, ...]:
     return tuple(str(number) for number in range(int(used.max(initial=0)) + 1))
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
-        raise UserError(f"{path}: truncated, or no .npz file: {' '.join(str(error).split())[:120]}") from None
-
-
-def _member(archive: zipfile.ZipFile, name: str, path: Path) -> Any:
-    """One array's stream; sizes that its compression could not give, and other compressions, are refused."""
-    try:
-        info = archive.getinfo(f"{name}.npy")
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise UserError(f"{path}, array {name!r}: a compression that numpy does not write; save it again")
-        packed = info.compress_type == zipfile.ZIP_DEFLATED
-        if info.file_size > info.compress_size * (_RATIO if packed else 1):
-            raise UserError(f"{path}, array {name!r}: claims {info.file_size} bytes of {info.compress_size}; made up")
-        return archive.open(info)
-    except (zipfile.BadZipFile, OSError, KeyError, RuntimeError, NotImplementedError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path}, array {name!r}: cannot be read: {' '.join(str(error).split())[:120]}") from None
-
-
-def _claims(archive: zipfile.ZipFile, name: str, path: Path) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type that an array's header claims, compared with the size of what follows it."""
-    with _member(archive, name, path) as stream:
-        shape, dtype, _ = _header(stream, f"{path}, array {name!r}")
-        left = archive.getinfo(f"{name}.npy").file_size - stream.tell()
-    if left != size_of(shape, dtype):
-        raise UserError(
-            f"{path}, array {name!r}: claims {size_of(shape, dtype)} bytes ({dtype} of {shape}), has {left}"
-        )
-    return shape, dtype
-
-
-def _header(stream: Any, where: str) -> tuple[tuple[int, ...], np.dtype, bool]:
-    try:
-        return read_header(stream, where)
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{where}: damaged: {error}") from None
-
-
-def _array(archive: zipfile.ZipFile, name: str, path: Path, images: tuple[int, ...]) -> np.ndarray:
-    """A whole array; its claim is held against what it could be at most beside the images."""
-    shape, dtype = _claims(archive, name, path)
-    where = f"{path}, array {name!r}"
-    most = min(LARGEST_LABELS, 8 * images[0] * max(images[2] * images[3], 1000))
-    if size_of(shape, dtype) > max(_LARGEST_TEXT, most):
-        raise UserError(f"{where}: {dtype} of {shape} is too large beside images of {images}")
-    with _member(archive, name, path) as stream:
-        _, _, fortran = _header(stream, where)
-        raw = _read(stream, size_of(shape, dtype), where)
-        _read(stream, 0, where)
-    flat = np.frombuffer(raw, dtype=dtype)
-    return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
-
-
-def _read(stream: Any, size: int, where: str) -> bytes:
-    """So many bytes; the last read of a member checks its sum."""
-    try:
-        raw = stream.read(size)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
-        raise UserError(f"{where}: damaged: {' '.join(str(error).split())[:120]}") from None
-    if len(raw) != size:
-        raise UserError(f"{where}: ends after {len(raw)} of {size} bytes")
-    return bytes(raw)
-
-
 def _texts(archive: zipfile.ZipFile, name: str, path: Path) -> list[str]:
     """A short array of names (or one name) as text."""
-    array = _array(archive, name, path, (1, 1, 1, 1))
+    array = whole_array(archive, name, path, _LARGEST_TEXT)
     if array.ndim > 1 or array.dtype.kind not in "USiu":
         raise UserError(f"{path}, array {name!r}: {array.dtype} of {array.shape}, expected names")
     values = np.atleast_1d(array).tolist()

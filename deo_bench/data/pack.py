@@ -28,7 +28,7 @@ from deo_bench.files import cannot_write
 FORMAT = 1
 """Bumped when the layout of a pack changes; packs of another format are made again."""
 
-_NOT_CONTENT = ("name", "format", "mean", "std", "notes", "in_place")
+_NOT_CONTENT = ("name", "format", "mean", "std", "in_place")
 
 
 def write_pack(

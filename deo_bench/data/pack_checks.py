@@ -83,3 +83,11 @@ def checked_groups(name: str, groups: np.ndarray, count: int) -> np.ndarray:
     if groups.shape != (count,):
         raise UserError(f"{name}: groups are {groups.shape}, expected one id for each of {count} images")
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)
+
+
+def skipped_note(where: str, what: str, reasons: Sequence[str], total: int) -> list[str]:
+    """What is said of inputs that were left out: how many, and the first three with their names; nothing of none."""
+    if not reasons:
+        return []
+    more = " …" if len(reasons) > 3 else ""
+    return [f"{where}: {len(reasons)} of {total} {what} skipped; the first: {'; '.join(reasons[:3])}{more}"]

@@ -17,7 +17,7 @@ import numpy as np
 from deo_bench.bands import band_set
 from deo_bench.data.arrays import refuse_not_finite
 from deo_bench.data.pack_checks import Moments
-from deo_bench.errors import StoreError, UserError
+from deo_bench.errors import CannotWrite, UserError
 
 Sample = np.ndarray | tuple[np.ndarray, np.ndarray]
 """An image [C, H, W], or the pair of it and the finer RGB [3, s * H, s * W] of the same ground."""
@@ -150,6 +150,6 @@ class _Written:
 def _check_space(building: Path, needed: int) -> None:
     free = shutil.disk_usage(building).free
     if needed > free:
-        raise StoreError(
+        raise CannotWrite(
             f"{building.parent}: a pack needs {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB left"
         )

@@ -14,6 +14,7 @@ from deo_bench.bands import BAND_SETS, canonical, check_unit, select
 from deo_bench.data import Data, Pack, Places, data
 from deo_bench.data.join import common_bands
 from deo_bench.data.pack import input_key, pack_once, write_pack
+from deo_bench.data.pack_checks import skipped_note
 from deo_bench.declarations import Count, Fraction
 from deo_bench.errors import MissingInput, UserError
 
@@ -122,7 +123,8 @@ class FolderImages(Data):
     path: the folder, under the root of data or absolute. unit: what the pixels are in, which GeoTIFF does not say.
     bands: names of the files' bands in order (or a band set's name), where their descriptions do not say. patch,
     stride: pixels. missing: the share of pixels without a value that a patch may have (those pixels become 0). nodata:
-    the value of a missing pixel, where the files do not say.
+    the value of a missing pixel, where the files do not say. unreadable: `skip` leaves out files that cannot be read
+    through, and says how many.
     """
 
     version = 1
@@ -167,12 +169,9 @@ class FolderImages(Data):
         dtype = np.result_type(*(scene.dtype for scene in scenes))
         good = [self._whole(scene) for scene in scenes]
         count, cut = sum(int(chosen.sum()) for chosen in good), sum(len(chosen) for chosen in good)
-        if skipped or count < cut:
-            warnings.warn(
-                f"{folder}: {cut - count} of {cut} patches dropped for missing pixels, {len(skipped)} of {len(paths)} "
-                f"files skipped{': ' + skipped[0] if skipped else ''}",
-                stacklevel=2,
-            )
+        notes = skipped_note(str(folder), "files", skipped, len(paths))
+        if count < cut:
+            notes.append(f"{folder}: {cut - count} of {cut} patches dropped for missing pixels")
         if not count:
             raise UserError(
                 f"{folder}: no whole patch of {self.patch} pixels is left of {cut}; say patch or missing = …"
@@ -186,6 +185,7 @@ class FolderImages(Data):
             unit=self.unit,
             splits={"fit": np.arange(count)},
             groups=np.repeat(np.arange(len(scenes)), [int(chosen.sum()) for chosen in good]),
+            notes=notes,
         )
 
     def _scenes(self, paths: Sequence[Path]) -> tuple[list[Scene], list[str]]:

@@ -93,7 +93,7 @@ class Swin(Student):
         self.mask_token = nn.Parameter(torch.zeros(width))
         self.stages = engine.layers
         if padding == "torchvision":
-            for stage in self.stages:
+            for stage in engine.layers:
                 stage.blocks = nn.Sequential(*(PaddedFirst(block) for block in stage.blocks))
         self.norm = engine.norm
 

@@ -152,6 +152,23 @@ def test_damaged_samples_are_skipped_and_counted_if_asked(tmp_path: Path) -> Non
     assert pack.splits["fit"].tolist() == [0, 1, 2, 3] and pack.partitions["0.40x_train"].tolist() == [1]
 
 
+def test_what_was_skipped_is_said_again_and_all_of_it_is_an_error(tmp_path: Path) -> None:
+    folder = written(tmp_path / "data")
+    other = written(tmp_path / "elsewhere", images=pixels(6, size=8))
+    shutil.copy(other / f"{IDS[4]}.hdf5", folder)
+    damage(folder, "nan")
+    for _ in range(2):
+        with pytest.warns(
+            UserWarning, match=r"2 of 8 samples skipped; .*id_001.*id_004.hdf5: .6, 8, 8., most are .6, 6"
+        ):
+            pack = pack_data_set(places(tmp_path), "m-own", unit="dn", unreadable="skip")
+    np.testing.assert_array_equal(pack.images, np.delete(pixels(6), [1, 4], axis=0))
+    for name in IDS:
+        cut(folder / f"{name}.hdf5")
+    with pytest.raises(UserError, match="none of 8 samples can be read; the first: .*id_000"):
+        pack_data_set(places(tmp_path), "m-own", unreadable="skip")
+
+
 def test_a_sample_of_another_size_is_named(tmp_path: Path) -> None:
     folder = written(tmp_path / "data")
     other = written(tmp_path / "elsewhere", images=pixels(6, size=8))
