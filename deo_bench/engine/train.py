@@ -55,6 +55,10 @@ class Source:
             views[CLEAN] = _together(clean_views(images, drawn, finer))
         return views, indices
 
+    def epochs(self, step: int) -> int:
+        """How many epochs have ended before a step."""
+        return step * self.batch // len(self.chosen)
+
     def _images(self, indices: np.ndarray) -> Images:
         """A memory map is read fastest in order; the batch's own order is put back after."""
         order = np.argsort(indices, kind="stable")
@@ -117,12 +121,17 @@ def train(
         done = CohortStep(step)
         index = torch.from_numpy(indices)
         groups = None if source.groups is None else torch.from_numpy(source.groups[indices])
+        epochs = source.epochs(step + 1)
         for name, run in due.items():
             measure = step % measure_every == 0 or step == run.recipe.train.steps - 1
             try:
-                done.reports[name] = run.advance(views, index, groups, measure)
-            except NotFinite as error:
-                done.failed[name] = f"{error}; the last good state is that after step {step - 1}"
+                done.reports[name] = run.advance(views, index, groups, measure, epochs, epochs > source.epochs(step))
+            except (NotFinite, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
+                told = error if isinstance(error, NotFinite) else f"a loss is not finite at step {step} ({error})"
+                done.failed[name] = f"{told}; the last good state is that after step {step - 1}"
+                del active[name]
+            except UserError as error:
+                done.failed[name] = str(error)
                 del active[name]
         done.seconds = time.perf_counter() - began
         yield done

@@ -23,7 +23,7 @@ from deo_bench.losses import Batch
 from deo_bench.recipe import Recipe
 from deo_bench.registry import Registry
 from deo_bench.schedules import Schedule
-from deo_bench.teachers import Teacher
+from deo_bench.teachers import Moment, Teacher
 
 
 class NotFinite(ArithmeticError):
@@ -85,8 +85,19 @@ class Training:
         objective = {f"objective.{name}": value for name, value in self.objective.named_parameters()}
         return {name: value for name, value in {**student, **objective}.items() if value.requires_grad}
 
-    def advance(self, views: Mapping[str, Views], index: Tensor, groups: Tensor | None, measure: bool) -> Report:
-        """One step on a batch's views: passes, terms, backward, clip, optimiser, teachers follow."""
+    def advance(
+        self,
+        views: Mapping[str, Views],
+        index: Tensor,
+        groups: Tensor | None,
+        measure: bool,
+        epochs: int = 0,
+        ends_epoch: bool = False,
+    ) -> Report:
+        """One step on a batch's views: passes, terms, backward, clip, optimiser, teachers follow.
+
+        epochs: how many have ended once the step is done; ends_epoch: whether one ends with it.
+        """
         settings, step = self.recipe.train, self.step
         self.is_whole = False
         self.student.train()
@@ -105,8 +116,9 @@ class Training:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         self.step += 1
+        done = Moment(step, settings.steps, epochs, ends_epoch, float(total))
         for teacher in self._followers().values():
-            teacher.follow(self.student, dict(self.objective.heads), step, settings.steps)
+            teacher.follow(self.student, dict(self.objective.heads), done)
         spread = spread_of(self.objective.work) if measure else None
         self.objective.after_step()
         self.is_whole = True

@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from torch import nn
 
 from deo_bench.backbone import Backbone
 from deo_bench.registry import decorator
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a teacher follows: once a step is done.
+
+    step: which, from 0, of steps; epochs: how many epochs of the images have ended, and whether one ended with this
+    step; total: the number that was minimised.
+    """
+
+    step: int
+    steps: int
+    epochs: int = 0
+    ends_epoch: bool = False
+    total: float = 0.0
+
+    def is_time(self, every: int, steps: int | None) -> bool:
+        """Whether so many epochs, or steps where they are given, have passed since the last time."""
+        if steps is not None:
+            return (self.step + 1) % steps == 0
+        return self.ends_epoch and self.epochs % every == 0
 
 
 class Teacher(Backbone):
@@ -38,7 +60,7 @@ class Teacher(Backbone):
     def adopt(self, heads: Mapping[str, nn.Module]) -> None:
         """Take copies of the heads that terms toward this teacher use; only a following teacher does."""
 
-    def follow(self, student: Backbone, heads: Mapping[str, nn.Module], step: int, steps: int) -> None:
+    def follow(self, student: Backbone, heads: Mapping[str, nn.Module], moment: Moment) -> None:
         """Move toward the student after its step; frozen teachers stay."""
 
     def train(self, mode: bool = True) -> Teacher:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ Convert = Callable[..., Mapping[str, Tensor]]
 NESTED = ("state_dict", "model", "model_state_dict", "teacher", "module")
 """Keys under which checkpoints keep the tensors, beside an optimiser or arguments."""
 
+SHARED = 4
+"""How often tensors may share what the file holds once (tied weights); a view repeated without end claims far more."""
+
 
 def read_state(path: Path) -> State:
     """The tensors of a `.safetensors` file, or of a torch checkpoint read with `weights_only`.
@@ -28,14 +32,17 @@ def read_state(path: Path) -> State:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        _refuse_compressed(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except UserError:
+        raise
     except SafetensorError as error:
         raise UserError(f"{path}: not a whole safetensors file ({_first_line(error)}); fetch it again") from None
     except pickle.UnpicklingError:
         raise UserError(
-            f"{path}: holds pickled objects or code, so it is not loaded; save its state dict alone, or .safetensors"
+            f"{path}: no checkpoint, or holds pickled objects or code, so it is not loaded; save its state dict alone"
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a foreign file fails in any way it likes
         raise UserError(f"{path}: cannot be read as weights ({_first_line(error)}); fetch it again") from None
     return _tensors(content, path)
 
@@ -62,6 +69,17 @@ def load_checkpoint(module: nn.Module, path: Path, convert: Convert | None = Non
     module.load_state_dict(converted)
 
 
+def _refuse_compressed(path: Path) -> None:
+    """torch stores its records as they are; a small file of compressed ones can fill any memory."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
+            raise UserError(
+                f"{path}: its records are compressed, which torch.save never does; save its state dict anew"
+            )
+
+
 def _tensors(content: Any, path: Path) -> State:
     for _ in NESTED:
         inner = next((content[key] for key in NESTED if isinstance(content, dict) and key in content), None)
@@ -70,6 +88,13 @@ def _tensors(content: Any, path: Path) -> State:
         content = inner
     if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         raise UserError(f"{path}: holds no state dict of tensors; save one, or .safetensors")
+    if any(value.layout is not torch.strided or value.is_quantized or value.is_meta for value in content.values()):
+        raise UserError(f"{path}: holds sparse, quantised or empty tensors; save plain ones, or .safetensors")
+    claimed = sum(value.numel() * value.element_size() for value in content.values())
+    if claimed > SHARED * max(path.stat().st_size, 1):
+        raise UserError(
+            f"{path}: claims {claimed:,} bytes of tensors, far more than the file holds; save them contiguous"
+        )
     return {str(name): value for name, value in content.items()}
 
 
@@ -79,4 +104,5 @@ def _some(names: list[str]) -> str:
 
 def _first_line(error: Exception) -> str:
     text = str(error).strip() or type(error).__name__
+    text = f"{type(error).__name__} {text}" if isinstance(error, KeyError) else text
     return text.splitlines()[0].rstrip(".")[:160]

@@ -7,6 +7,7 @@ import torch
 from timm.layers.drop import DropPath
 from torch import nn
 
+from deo_bench.teachers import Moment
 from tests.contract.backbones import REGISTRY, images, small_student
 
 
@@ -38,7 +39,7 @@ def test_it_is_the_closed_form(step, momentum):
     teacher.adopt(heads)
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     moved(student), moved(heads["views"])
-    teacher.follow(student, heads, step, 10)
+    teacher.follow(student, heads, Moment(step, 10))
     leading = {f"backbone.{name}": value for name, value in student.state_dict().items()}
     leading |= {f"heads.views.{name}": value for name, value in heads["views"].state_dict().items()}
     after = teacher.state_dict()
@@ -60,7 +61,7 @@ def test_the_order_of_registration_does_not_matter():
     teacher.adopt({"both": pair("a", "b")})
     turned = pair("b", "a")
     before = teacher.heads["both"]["a"].weight.clone()
-    teacher.follow(student, {"both": turned}, 0, 10)
+    teacher.follow(student, {"both": turned}, Moment(0, 10))
     assert teacher.heads["both"]["a"].weight.equal((before + turned["a"].weight) / 2)
 
 

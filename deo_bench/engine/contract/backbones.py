@@ -16,7 +16,7 @@ from deo_bench.levels import NAMED
 from deo_bench.normalisation import Normalisation
 from deo_bench.registry import Registry
 from deo_bench.students import Stem, Student
-from deo_bench.teachers import Teacher
+from deo_bench.teachers import Moment, Teacher
 
 SETS = {name: BAND_SETS[name] for name in ("s2_10", "rgb")}
 NORMALISATIONS = {name: Normalisation("reflectance", (0.2,) * len(of), (0.1,) * len(of)) for name, of in SETS.items()}
@@ -158,7 +158,7 @@ def stays_or_follows(teacher: Teacher, declared: Declaration) -> None:
     if teacher.follows:
         return
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
-    teacher.follow(teacher, {}, 1, 10)
+    teacher.follow(teacher, {}, Moment(1, 10))
     expect(all(torch.equal(before[name], value) for name, value in teacher.state_dict().items()), "it moved")
 
 
