@@ -94,7 +94,7 @@ class Objective(nn.Module):
         """Let losses that remember change their buffers."""
         for work in self.work.values():
             for call in work.calls:
-                work.loss.after_step(*call)
+                work.loss.remember(*call)
             work.calls = []
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from deo_bench.losses._ranks import is_split, joined
 from deo_bench.registry import decorator
 
 
@@ -35,7 +36,8 @@ class Loss(nn.Module):
 
     `forward(student [V, B, D, *grid], target [U, B, D, *grid], batch)` gives a scalar; the views of a map have one
     size. A loss computes in at least float32 whatever autocast says; float64 stays float64. Its own parameters are
-    trained and saved; its buffers change only in `after_step`.
+    trained and saved; its buffers change only in `after_step`. Where the batch is split over ranks, a loss that spans
+    the batch or remembers is given the batch of all ranks, and knows nothing of them.
 
     Facts, given to the decorator: `takes` ("pooled", "maps" or "both"; both if left out), `needs_target` (true),
     `needs_mask` (false), `spans_batch` (false: the mathematics needs the whole batch), `dimension_free` (false:
@@ -50,14 +52,27 @@ class Loss(nn.Module):
     def __call__(self, student: Tensor, target: Tensor | None, batch: Batch) -> Tensor:
         """The loss in at least float32, outside autocast."""
         with torch.autocast(student.device.type, enabled=False):
-            wide = None if target is None else at_least_float32(target)
-            value = super().__call__(at_least_float32(student), wide, batch)
+            student = at_least_float32(student)
+            target = None if target is None else at_least_float32(target)
+            if self.facts.get("spans_batch") and is_split():
+                student, target, batch = joined(student, target, batch)
+            value = super().__call__(student, target, batch)
         assert value.ndim == 0, f"{type(self).__name__} must give a scalar, gave {tuple(value.shape)}"
         return value
 
     def forward(self, student: Tensor, target: Tensor | None, batch: Batch) -> Tensor:
         """The loss, a scalar."""
         raise NotImplementedError
+
+    @torch.no_grad()
+    def remember(self, student: Tensor, target: Tensor | None, batch: Batch) -> None:
+        """`after_step` with the batch of all ranks, in at least float32; what the engine calls."""
+        if not self.facts.get("remembers"):
+            return
+        student, target = at_least_float32(student), None if target is None else at_least_float32(target)
+        if is_split():
+            student, target, batch = joined(student, target, batch)
+        self.after_step(student, target, batch)
 
     def after_step(self, student: Tensor, target: Tensor | None, batch: Batch) -> None:
         """Change buffers (a queue, a centre) once the optimiser has stepped; nothing by default."""
