@@ -3,32 +3,73 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from deo_bench.errors import StoreError
+from deo_bench.errors import CannotWrite, StoreError
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space, and the same command goes on",
+    errno.EDQUOT: "free some of the quota, and the same command goes on",
+    errno.EROFS: "make it writable, or name another place",
+    errno.EACCES: "make it writable, or name another place",
+    errno.EPERM: "make it writable, or name another place",
+}
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file, then put it in place: fsync, rename, fsync of the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{os.getpid()}.{uuid4().hex[:8]}.tmp"
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
         os.replace(temporary, path)  # noqa: PTH105 (tests of kills patch this name)
     except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise cannot_write(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def cannot_write(path: Path, error: OSError) -> CannotWrite:
+    """What a user is told of a write that failed: the place, the reason and the remedy."""
+    # numpy counts the bytes that it could not write and drops the system's reason, which is a full disk.
+    code, reason = (error.errno, error.strerror) if error.errno else (errno.ENOSPC, f"{error}: is the disk full?")
+    remedy = _REMEDIES.get(code, "")
+    return CannotWrite(f"{path}: cannot be written: {reason}" + (f"; {remedy}" if remedy else ""))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half-written; for whoever holds the claim on the folder."""
+    for left in folder.glob(".*.tmp"):
+        if not left.name.startswith(".lease."):
+            left.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """A block for one process at a time, for what is made once and kept at this path; a dead process is out of it."""
+    from filelock import FileLock
+
+    lock = FileLock(str(path.with_name(f"{path.name}.lock")))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -32,7 +32,10 @@ class Registry:
         for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
             self._add(_installed(point))
         for path in files:
-            self._add(read_declarations(path, _private_name(path), own=True))
+            found = read_declarations(path, _private_name(path), own=True)
+            if not found:
+                raise UserError(f'{path}: declares no part; put a decorator such as @loss("{path.stem}") on a class')
+            self._add(found)
 
     def _add(self, declarations: Iterable[Declaration]) -> None:
         for new in declarations:
@@ -98,6 +101,11 @@ class Registry:
             raise
         except ValueError as error:
             raise UserError(f"{kind} {name!r}: {error}") from error
+        except Exception as error:
+            if not declared.content:
+                raise
+            told = f"{type(error).__name__}: {error}"
+            raise UserError(f"{declared.origin}: {kind} {name!r} fails when it is built: {told}") from error
 
 
 _DEFINED: dict[str, dict[str, Declaration]] = {kind: {} for kind in KINDS}
@@ -213,7 +221,7 @@ def _import_file(path: Path, name: str) -> Any:
         spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[name]
-        if isinstance(error, Exception):
+        if isinstance(error, Exception | SystemExit):
             raise UserError(f"{path}: fails when imported: {type(error).__name__}: {error}") from error
         raise
     return module

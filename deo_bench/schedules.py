@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deo_bench.declarations import Number, Whole
+
 
 class Schedule(BaseModel):
     """From `start` to `end` over training, after a linear warm-up from 0.
@@ -18,10 +20,10 @@ class Schedule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    start: float
-    end: float
+    start: Number
+    end: Number
     shape: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup: int = Field(default=0, ge=0)
+    warmup: Whole = Field(default=0, ge=0)
 
     def at(self, step: int, steps: int) -> float:
         """The value at a step of so many steps."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deo_bench.declarations import Declaration
-from deo_bench.errors import MissingInput, StoreError, UserError
+from deo_bench.errors import CannotWrite, MissingInput, StoreError, UserError
 from deo_bench.files import checksum as digest_of
 from deo_bench.files import read_json, write_json
 
@@ -50,7 +51,14 @@ def locate(declaration: Declaration, options: Mapping[str, Any], cache: Path | N
     return find(f"{declaration.kind} {declaration.name}", declaration.facts, options.get("file"), cache)
 
 
-def find(who: str, facts: Mapping[str, Any], file: Path | str | None, cache: Path | None = None) -> Weights:
+def look(declaration: Declaration) -> Weights:
+    """Where a part's published weights are, without reading them: there is no checksum, however large they are."""
+    return find(f"{declaration.kind} {declaration.name}", declaration.facts, None, is_read=False)
+
+
+def find(
+    who: str, facts: Mapping[str, Any], file: Path | str | None, cache: Path | None = None, is_read: bool = True
+) -> Weights:
     """`locate` from the facts and the option `file` alone; a file that is named and not there is an error."""
     if file is not None:
         path = Path(file)
@@ -67,7 +75,8 @@ def find(who: str, facts: Mapping[str, Any], file: Path | str | None, cache: Pat
     repository, filename, revision = _hub_address(facts)
     found = try_to_load_from_cache(repository, filename, revision=revision)
     if isinstance(found, str) and Path(found).is_file():
-        return _here(Path(found), cache)
+        path = Path(found)
+        return _here(path, cache) if is_read else Weights(path, None, "", path.stat().st_size)
     size = int(facts["megabytes"] * 1e6) if "megabytes" in facts else None
     return Weights(None, None, _remedy(facts), size)
 
@@ -103,7 +112,8 @@ def checksum(path: Path, cache: Path | None = None) -> str:
         return known[key]
     digest = digest_of(path)
     if cache is not None:
-        write_json(cache / CHECKSUMS, {**_known(cache), key: digest})
+        with contextlib.suppress(CannotWrite):  # a store that is only read is answered from all the same
+            write_json(cache / CHECKSUMS, {**_known(cache), key: digest})
     return digest
 
 

@@ -22,7 +22,7 @@ FLOORS = {
     2: "teachers students losses heads targets balance tasks probes",
     3: "recipe store",
     4: "engine",
-    5: "experiments reports",
+    5: "doctor experiments reports",
     6: "cli __main__",
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}

@@ -13,11 +13,17 @@ SURFACE = {
     "list": {"what", "--parts"},
     "show": {"name", "--parts", "--store"},
     "check": {"name", "--kind", "--parts", "--set"},
-    "runs": {"experiment", "--store"},
+    "runs list": {"experiment", "--store", "--data"},
+    "runs prune": {
+        *("--keep", "--unfinished", "--scores", "--cache", "--older-than", "--max-size", "--yes"),
+        *("--store", "--data"),
+    },
     "score": {
         *("name", "--task", "--protocol", "--bands", "--weights"),
         *("--store", "--data", "--parts", "--device", "--format"),
     },
+    "compare": {"a", "b", "--store", "--data", "--json"},
+    "doctor": {"--store", "--data", "--parts", "--json"},
     "report": {"file", "--store", "--data", "--out", "--format", "--all", "--check"},
     "data list": {"--store", "--data", "--parts"},
     "data check": {"names", "--store", "--data", "--parts"},

@@ -51,6 +51,15 @@ def test_planning_loads_no_torch(store: Path) -> None:
     assert told.returncode == 0, told.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments", [["runs"], ["runs", "prune", "--cache"], ["compare", "quickstart#1", "quickstart#2"]]
+)
+def test_what_reads_a_store_loads_no_torch(store: Path, arguments: list[str]) -> None:
+    store.mkdir()
+    told = fresh(COMMAND.format(arguments=[*arguments, "--store", str(store)]))
+    assert told.returncode == 0 and told.stdout, told.stderr
+
+
 def test_a_report_loads_no_torch(store: Path, tmp_path: Path) -> None:
     arguments = ["report", "quickstart", "--store", str(store), "--out", str(tmp_path / "out")]
     told = fresh(COMMAND.format(arguments=arguments).replace('"matplotlib"', ""))

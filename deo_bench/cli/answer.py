@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,18 @@ def check_format(name: str) -> None:
     """Refuse a format that does not exist before anything is trained for it."""
     if name not in FORMATS:
         raise UserError(f"--format {name!r} is none{nearest(name, FORMATS)}")
+
+
+def check_device(name: str) -> None:
+    """Refuse a device that does not exist before torch is loaded for it."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise UserError(f"--device {name!r} is none; say auto, cpu, cuda or cuda:1")
+
+
+def check_folder(out: Path | None) -> None:
+    """Refuse to write a report where a file is."""
+    if out is not None and out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: is a file; name a folder to write the report to")
 
 
 def show_answer(plan: Plan, format_: str, out: Path | None, console: Console, show_all: bool = False) -> None:

@@ -9,7 +9,9 @@ import typer
 from deo_bench import __version__
 from deo_bench.cli.catalogue import catalogue
 from deo_bench.cli.check import check
+from deo_bench.cli.compare import compare
 from deo_bench.cli.data import data
+from deo_bench.cli.doctor import doctor
 from deo_bench.cli.listing import list_
 from deo_bench.cli.new import new
 from deo_bench.cli.plan import plan
@@ -48,9 +50,11 @@ app.command()(plan)
 app.command("list")(list_)
 app.command()(show)
 app.command()(check)
-app.command()(runs)
+app.add_typer(runs, name="runs")
 app.command()(score)
 app.command()(report)
+app.command()(compare)
 app.add_typer(data, name="data")
+app.command()(doctor)
 app.command()(new)
 app.command()(catalogue)

@@ -31,6 +31,8 @@ def list_(store: StoreOption = STORE, where: DataOption = None, parts: PartsOpti
     from deo_bench.data import Places
 
     registry, places = Registry(parts or ()), Places.of(store, where)
+    if places.root is not None and not places.root.is_dir():
+        raise UserError(f"--data {places.root} (or DEO_BENCH_DATA): is no folder; name the one that holds the data")
     typer.echo(
         f"data: {places.root or 'no folder given (--data, DEO_BENCH_DATA, GEO_BENCH_DIR)'}; cache: {places.cache}"
     )

@@ -42,7 +42,7 @@ def preset_files(word: str) -> dict[str, Path]:
 
 def headline(path: Path) -> str:
     """The first comment line of a TOML file: the question it asks."""
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         if line.startswith("#") and line.strip("# "):
             return line.strip("# ")
     return ""

@@ -41,7 +41,11 @@ def new(
         if path.exists():
             raise UserError(f"{path} is there already; nothing was written")
     for path, text in ((part, _part(kind, name)), (test, _test(kind, name, part, test))):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            told = (error.strerror or str(error)).lower()
+            raise UserError(f"{path.parent}: no folder can be made there ({told}); say --into another one") from None
         path.write_text(text, encoding="utf-8")
         typer.echo(f"wrote {path}")
     if _is_in_package(part):

@@ -23,8 +23,8 @@ def report(
     """Render tables, figures and page of an experiment from its scores; nothing is trained."""
     from rich.console import Console
 
-    from deo_bench.cli.answer import check_format, show_table, write_answer
-    from deo_bench.experiments.answer import with_baseline
+    from deo_bench.cli.answer import check_folder, check_format, show_table, write_answer
+    from deo_bench.experiments.answer import check_report, with_baseline
     from deo_bench.experiments.file import read_experiment
     from deo_bench.experiments.plan import make_plan
     from deo_bench.recipe import find_preset
@@ -32,11 +32,13 @@ def report(
     from deo_bench.reports.write import stale_files
 
     check_format(format_)
+    check_folder(out)
     path = find_preset(file, "reports")
     spec = read_spec(path)
     if spec.experiment is None:
         raise UserError(f"{path}: experiment = … is missing: the file that the report answers, relative to this one")
     plan = make_plan(read_experiment(str(path.parent / spec.experiment)), store, data, skip_missing=True)
+    check_report(spec, plan, str(path))
     spec = with_baseline(spec, plan)
     folder = out or Path("reports") / path.stem
     console = Console(stderr=format_ != "rich")

@@ -35,17 +35,17 @@ def run(
     """Train and evaluate what an experiment still lacks, then show its table and write its report."""
     from rich.console import Console
 
-    from deo_bench.cli.answer import check_format, show_answer
-    from deo_bench.experiments.answer import report_of, scope_of
+    from deo_bench.cli.answer import check_device, check_folder, check_format, show_answer
+    from deo_bench.experiments.answer import check_own_report
     from deo_bench.experiments.file import read_experiment
     from deo_bench.experiments.plan import make_plan
 
     check_format(format_)
+    check_device(device)
+    check_folder(out)
     console = Console(stderr=format_ != "rich")
     plan = make_plan(read_experiment(experiment, set_ or (), read_seeds(seeds)), store, data, skip_missing)
-    if plan.requests:
-        # A report that cannot be written is said before anything is trained for it.
-        report_of(plan).narrow(scope_of(plan))
+    check_own_report(plan)
     for line in plan.missing:
         console.print(line, markup=False, soft_wrap=True)
     failed: list[str] = []
@@ -64,11 +64,13 @@ def carry_out(plan, device: str, threads: int | None, console, plain: bool | Non
 
     from deo_bench.cli.display import Display
     from deo_bench.cli.stopping import Stopping
+    from deo_bench.experiments.checks import load_own_parts
     from deo_bench.experiments.launch import Launch
     from deo_bench.experiments.summary import told_outcome, told_plan
 
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: torch sees no GPU here; leave it out, or say cpu")
+    if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= torch.cuda.device_count():
+        raise UserError(f"--device {device}: torch sees no such GPU here; leave it out, or say cpu")
+    load_own_parts((run.recipe for run in plan.runs.values()), plan.experiment.registry)
     torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
     for line in told_plan(plan):
         console.print(line, markup=False, soft_wrap=True)

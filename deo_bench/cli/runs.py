@@ -1,17 +1,44 @@
-"""`deo-bench runs`: what is in a store."""
+"""`deo-bench runs`: what is in a store, and pruning it."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from deo_bench.cli.arguments import STORE, StoreOption
+from deo_bench.cli.arguments import STORE, DataOption, StoreOption
+from deo_bench.cli.prune import prune
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deo_bench.store import Run
 
 
-def runs(
+class _ListsByDefault(TyperGroup):
+    """Takes what is no command's name for what is to be listed: `deo-bench runs quickstart`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `list` first where no command is named."""
+        if not args or (args[0] not in self.commands and args[0] != "--help"):
+            args = ["list", *args]
+        return list(super().parse_args(ctx, args))
+
+
+runs = typer.Typer(
+    cls=_ListsByDefault,
+    help="List what is in a store, or prune it. `deo-bench runs` alone lists; `deo-bench runs EXPERIMENT` lists the "
+    "runs of one experiment.",
+    rich_markup_mode=None,
+)
+
+
+@runs.command("list")
+def list_(
     experiment: Annotated[str | None, typer.Argument(help="Only the runs of this experiment.")] = None,
     store: StoreOption = STORE,
+    data: DataOption = None,
 ) -> None:
     """List runs: their state, what they are called, how long they took, and what is worth a mark."""
     from rich.console import Console
@@ -19,14 +46,14 @@ def runs(
 
     from deo_bench.store import Store
 
-    labels = _labels(experiment, store) if experiment else {}
+    labels = _labels(experiment, store, data) if experiment else {}
     table = Table(box=None, pad_edge=False)
     for column in ("run", "state", "steps", "seconds", "scores", "what"):
         table.add_column(column, justify="right" if column in ("steps", "seconds", "scores") else "left")
     for run in Store(store).runs():
         if experiment and run.name not in labels:
             continue
-        info = run.info if run.state in ("done", "failed") else {}
+        info = run.info if run.state in ("done", "failed", "pruned") else {}
         scores = len(list((run.path / "scores").glob("*.json")))
         told = "; ".join([*labels.get(run.name, ()), *info.get("marks", ()), info.get("reason", ""), run_problem(run)])
         cells = (run.name, run.state, info.get("steps", ""), info.get("seconds", ""), scores, told.strip("; "))
@@ -40,14 +67,17 @@ def runs(
         typer.echo(f"{store}: no runs")
 
 
-def run_problem(run) -> str:  # type: ignore[no-untyped-def]
+def run_problem(run: Run) -> str:
     """Why a run that says it is done is not whole, or nothing."""
     return run.problem() if run.state == "done" else ""
 
 
-def _labels(experiment: str, store) -> dict[str, tuple[str, ...]]:  # type: ignore[no-untyped-def]
+def _labels(experiment: str, store: Path, data: Path | None) -> dict[str, tuple[str, ...]]:
     from deo_bench.experiments.file import read_experiment
     from deo_bench.experiments.plan import make_plan
 
-    plan = make_plan(read_experiment(experiment), store, skip_missing=True)
+    plan = make_plan(read_experiment(experiment), store, data, skip_missing=True)
     return {name: run.labels for name, run in plan.runs.items()}
+
+
+runs.command()(prune)

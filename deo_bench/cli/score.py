@@ -25,13 +25,14 @@ def score(
     """Evaluate a run, a teacher or a baseline on tasks, and keep the scores in the store."""
     from rich.console import Console
 
-    from deo_bench.cli.answer import check_format, show_table
+    from deo_bench.cli.answer import check_device, check_format, show_table
     from deo_bench.cli.run import carry_out
     from deo_bench.experiments.answer import report_of
     from deo_bench.experiments.single import plan_of_one
     from deo_bench.recipe import parse_value
 
     check_format(format_)
+    check_device(device)
     console = Console(stderr=format_ != "rich")
     tasks = [parse_value(text, Path.cwd()) for text in task]
     given = (tasks, protocol or ["tgb-v0.4"], store, data, bands or (), weights or ("student",), parts or ())

@@ -11,7 +11,7 @@ import typer
 from deo_bench.cli.arguments import STORE, PartsOption, StoreOption
 from deo_bench.cli.names import PRESETS, preset_files
 from deo_bench.declarations import KINDS, REQUIRED, Declaration
-from deo_bench.errors import unknown
+from deo_bench.errors import StoreError, UserError, unknown
 from deo_bench.registry import Registry
 
 
@@ -27,7 +27,7 @@ def show(
         _show_part(declared)
     files = _preset_named(name)
     for path in files:
-        typer.echo(f"{path}\n\n{path.read_text(encoding='utf-8').rstrip()}\n")
+        typer.echo(f"{path}\n\n{path.read_text(encoding='utf-8', errors='replace').rstrip()}\n")
     if not found and not files and not _show_run(name, store):
         presets = [preset for word in PRESETS for preset in preset_files(word)]
         raise unknown("name", name, [*(part for kind in KINDS for part in registry.all(kind)), *presets])
@@ -52,7 +52,9 @@ def _show_part(declared: Declaration) -> None:
 
 def _preset_named(name: str) -> list[Path]:
     path = Path(name)
-    if path.suffix == ".toml" and path.is_file():
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise UserError(f"{path}: there is no such file")
         return [path]
     return [files[name] for word in PRESETS if name in (files := preset_files(word))]
 
@@ -67,13 +69,24 @@ def _show_run(name: str, store: Path) -> bool:
         for file in ("recipe.json", "run.json"):
             path = run.path / file
             if path.is_file():
-                typer.echo(f"{file}\n{_indented(path.read_text(encoding='utf-8'))}")
+                typer.echo(f"{file}\n{_indented(path.read_text(encoding='utf-8', errors='replace'))}")
         for path in sorted((run.path / "scores").glob("*.json")):
-            score = json.loads(path.read_text(encoding="utf-8"))
-            low, high = score.get("low"), score.get("high")
-            interval = "" if low is None else f" [{low:.4f}, {high:.4f}]"
-            typer.echo(f"{path.stem}: {score.get('metric')} {score.get('value'):.4f}{interval}, n {score.get('n')}")
+            typer.echo(_score_line(path))
     return bool(matching)
+
+
+def _score_line(path: Path) -> str:
+    from pydantic import ValidationError
+
+    from deo_bench.files import read_json
+    from deo_bench.score import Score
+
+    try:
+        score = Score.model_validate(read_json(path))
+    except (StoreError, ValidationError):
+        return f"{path.stem}: torn or foreign; the command that made it makes it again"
+    interval = "" if score.low is None or score.high is None else f" [{score.low:.4f}, {score.high:.4f}]"
+    return f"{path.stem}: {score.metric} {score.value:.4f}{interval}, n {score.n}"
 
 
 def _indented(text: str) -> str:

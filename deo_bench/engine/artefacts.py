@@ -20,7 +20,7 @@ from torch import nn
 from deo_bench.engine.build import Statistics
 from deo_bench.engine.training import Report, Training
 from deo_bench.errors import StoreError
-from deo_bench.files import checksum, write_bytes, write_json
+from deo_bench.files import cannot_write, checksum, write_bytes, write_json
 from deo_bench.store import Lease, Run
 
 LIBRARIES = ("deo-bench", "torch", "timm", "numpy", "lightning", "safetensors")
@@ -33,6 +33,7 @@ class Recorder:
         self.run, self.lease = run, lease
         self.contents = dict(contents)
         self._log: list[str] = []
+        self._threads: list[int] = []
 
     def begin(self) -> None:
         """Write the recipe."""
@@ -52,22 +53,31 @@ class Recorder:
         self.lease.check()
         self._flush()
         buffer = io.BytesIO()
-        torch.save(training.state(), buffer)
-        write_bytes(self.run.path / "resume" / "state.pt", buffer.getvalue())
+        torch.save({**training.state(), "threads": self._all_threads()}, buffer)
+        write_bytes(self.run.resume_path / "state.pt", buffer.getvalue())
 
-    def resume(self, training: Training) -> bool:
-        """Go on from the last checkpoint, if there is one that is whole; the log is cut back to its step."""
-        path = self.run.path / "resume" / "state.pt"
+    def resume(self, training: Training, steps: tuple[int, ...] = ()) -> str:
+        """Go on from the last checkpoint; what there is to say of it, nothing where there is none.
+
+        The log is cut back to its step. A checkpoint that is torn, or past one of `steps` whose weights were not kept,
+        is removed and a StoreError: the run begins again, with a training that has to be built anew.
+        """
+        path = self.run.resume_path / "state.pt"
         if not path.is_file():
-            return False
+            self._cut_log(0)
+            return ""
         try:
-            training.load(torch.load(path, weights_only=True, map_location="cpu"))
+            state = torch.load(path, weights_only=True, map_location="cpu")
+            training.load(state)
+            self._threads = [int(count) for count in state["threads"]]
         except Exception as error:
             # Whatever a torn checkpoint raises, the remedy is one: begin again, and say so.
-            shutil.rmtree(path.parent, ignore_errors=True)
-            raise StoreError(f"{path}: torn or of other parts ({type(error).__name__}); the run begins again") from None
+            raise self._forgotten(f"{path}: torn or of other parts ({type(error).__name__})") from None
+        for step in steps:
+            if step <= training.step and not self.run.weights("student", step).is_file():
+                raise self._forgotten(f"{path}: is past step {step}, whose weights are wanted and were not kept")
         self._cut_log(training.step)
-        return True
+        return f"goes on from step {training.step}{self._other_threads()}"
 
     def keep(self, training: Training, step: int | None = None) -> None:
         """The weights: of the student, and of a teacher that follows it."""
@@ -94,9 +104,11 @@ class Recorder:
             "seconds": round(seconds, 2),
             **surroundings(),
         }
+        if len(self._all_threads()) > 1:
+            info["threads_before"] = self._all_threads()[:-1]
         self.lease.check()
         write_json(self.run.path / "run.json", info)
-        shutil.rmtree(self.run.path / "resume", ignore_errors=True)
+        shutil.rmtree(self.run.resume_path, ignore_errors=True)
 
     def fail(self, reason: str) -> None:
         """Record why the run stopped; the same command tries it again."""
@@ -108,18 +120,43 @@ class Recorder:
     def _flush(self) -> None:
         if not self._log:
             return
-        with (self.run.path / "train.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write("\n".join(self._log) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        path = self.run.path / "train.jsonl"
+        try:
+            with path.open("a", encoding="utf-8") as stream:
+                stream.write("\n".join(self._log) + "\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise cannot_write(path, error) from error
         self._log = []
+
+    def _forgotten(self, reason: str) -> StoreError:
+        shutil.rmtree(self.run.resume_path, ignore_errors=True)
+        self._threads = []
+        self._cut_log(0)
+        return StoreError(f"{reason}; the run begins again")
+
+    def _all_threads(self) -> list[int]:
+        """The numbers of threads that the run has been trained on, the present one last."""
+        present = torch.get_num_threads()
+        return [*(count for count in self._threads if count != present), present]
+
+    def _other_threads(self) -> str:
+        *before, present = self._all_threads()
+        if not before:
+            return ""
+        counts = " and ".join(map(str, before))
+        return (
+            f" on {present} thread{'s'[: present > 1]} where it began on {counts}: its weights may differ in the last "
+            "bits from those of a run that was not stopped"
+        )
 
     def _cut_log(self, step: int) -> None:
         path = self.run.path / "train.jsonl"
         if not path.is_file():
             return
         kept = []
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             with contextlib.suppress(json.JSONDecodeError, KeyError, TypeError):
                 if json.loads(line)["step"] < step:
                     kept.append(line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from deo_bench.errors import StoreError
+from deo_bench.errors import StoreError, UserError, nearest, shown
 from deo_bench.experiments.events import NO_GRADIENT
 from deo_bench.experiments.plan import Plan
 from deo_bench.experiments.subjects import Row
@@ -44,6 +44,28 @@ def report_of(plan: Plan) -> ReportSpec:
     if settings.report:
         spec = read_spec((plan.experiment.path.parent / settings.report).resolve())
     return with_baseline(spec, plan)
+
+
+def check_report(spec: ReportSpec, plan: Plan, where: str) -> None:
+    """Refuse a report that could not be made of the plan, before anything is trained for it."""
+    try:
+        scope = spec.narrow(scope_of(plan))
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    labels = [row.label for row in plan.rows]
+    if spec.baseline is not None and spec.baseline not in [*labels, UNTRAINED]:
+        raise UserError(f"{where}: baseline: no row is called {shown(spec.baseline)}{nearest(spec.baseline, labels)}")
+    if spec.sort != "plan" and spec.sort not in scope.tasks:
+        known = ["plan", *scope.tasks]
+        raise UserError(f"{where}: sort: {shown(spec.sort)} is no task of the report{nearest(spec.sort, known)}")
+
+
+def check_own_report(plan: Plan) -> None:
+    """`check_report` of the report that the experiment names."""
+    if plan.requests:
+        named = plan.experiment.settings.report
+        where = str(plan.experiment.path.parent / named) if named else str(plan.experiment.path)
+        check_report(report_of(plan), plan, where)
 
 
 def with_baseline(spec: ReportSpec, plan: Plan) -> ReportSpec:

@@ -84,6 +84,11 @@ class Note(Event):
     text: str
 
 
+@dataclass(frozen=True)
+class Waiting(Event):
+    """Another process has what is left; said again and again, so that whoever draws can stop."""
+
+
 @dataclass
 class Outcome:
     """What a launch did, counted."""

@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Lt
 from pydantic import ConfigDict, Field
 
-from deo_bench.errors import UserError, nearest
+from deo_bench.bands import BAND_SETS
+from deo_bench.declarations import PART_NAME, Count, Whole
+from deo_bench.errors import UserError, nearest, shown, unknown
 from deo_bench.probes.protocols import ProtocolRecord
 from deo_bench.probes.protocols import resolve as resolve_protocol
 from deo_bench.recipe import Located, PartTable, find_preset, merge, parse_value, part, read_toml, set_path
+from deo_bench.recipe.checking import checked, plain, refuse_repeats
 from deo_bench.recipe.models import Table
-from deo_bench.recipe.resolve import TABLES, checked, plain
+from deo_bench.recipe.resolve import TABLES
 from deo_bench.registry import Registry
 
 BASELINES = ("image_stats", "random_conv", "pixel_bag", "majority", "untrained")
 NOT_PARTS = ("majority", "untrained", "supervised")
 """Baselines that are no teacher: the majority class, the untrained student, a student trained with the labels."""
+
+Seed = Annotated[Whole, Ge(0), Lt(2**32)]
 
 
 class Cell(Table):
@@ -28,8 +33,8 @@ class Cell(Table):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    name: str
-    seeds: tuple[Annotated[int, Ge(0)], ...] | None = None
+    name: str = Field(min_length=1)
+    seeds: tuple[Seed, ...] | None = Field(default=None, min_length=1)
 
 
 class Settings(Table):
@@ -37,13 +42,13 @@ class Settings(Table):
 
     title: str = ""
     recipe: str | None = None
-    seeds: tuple[Annotated[int, Ge(0)], ...] = Field(default=(0,), min_length=1)
+    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
     tasks: tuple[Any, ...] = ()
-    protocols: tuple[Any, ...] = ("tgb-v0.4",)
+    protocols: tuple[Any, ...] = Field(default=("tgb-v0.4",), min_length=1)
     bands: tuple[str, ...] = ()
-    weights: tuple[str, ...] = ("student",)
-    score_at: tuple[Annotated[int, Ge(1)], ...] = ()
-    partitions: tuple[str, ...] = ("default",)
+    weights: tuple[Literal["student", "ema"], ...] = Field(default=("student",), min_length=1)
+    score_at: tuple[Count, ...] = ()
+    partitions: tuple[str, ...] = Field(default=("default",), min_length=1)
     baselines: tuple[Any, ...] = BASELINES
     report: str | None = None
     parts: tuple[str, ...] = ()
@@ -93,32 +98,56 @@ def read_experiment(name: str, overrides: Sequence[str] = (), seeds: Sequence[in
         if key not in known:
             raise UserError(f"{path}: unknown key {key!r}{nearest(key, known)}")
     own = {key: value for key, value in raw.items() if key in Settings.model_fields}
-    settings = checked(Settings, {key: value for key, value in own.items() if value is not None}, str(path))
+    settings = checked_settings(own, str(path))
     registry = Registry([_located(item, path).path for item in raw.get("parts", ())])
     recipe = _recipe_of(raw, path)
+    tasks = tuple(named_task(item, registry, f"{path}: tasks") for item in settings.tasks)
+    refuse_repeats((task.name for task in tasks), f"{path}: tasks (a task's `name` tells two apart)")
     return Experiment(
         path=path,
         settings=settings,
         recipe=recipe,
         grid={key: raw[key] for key in ("grid", "zip", "cells", "exclude") if key in raw},
         registry=registry,
-        tasks=tuple(named_task(item, registry, f"{path}: tasks") for item in settings.tasks),
+        tasks=tasks,
         protocols=tuple(_protocol(item, registry, str(path)) for item in settings.protocols),
         baselines=tuple(_baseline(item, registry, f"{path}: baselines") for item in settings.baselines),
     )
 
 
+def checked_settings(table: Mapping[str, Any], where: str) -> Settings:
+    """The settings of a file or of a command line, each list without repeats."""
+    settings = checked(Settings, table, where)
+    for key in ("seeds", "bands", "weights", "score_at", "partitions"):
+        refuse_repeats(getattr(settings, key), f"{where}: {key}")
+    for cell in settings.cells:
+        refuse_repeats(cell.seeds or (), f"{where}: cells, {cell.name}: seeds")
+    for name in settings.bands:
+        if name not in BAND_SETS:
+            raise unknown("band set", name, BAND_SETS, f"{where}: bands")
+    return settings
+
+
 def named_task(entry: Any, registry: Registry, where: str) -> NamedTask:
-    """A task from a name or a table with `use`; a table's `name` is what tables show."""
+    """A task from a name or a table with `use`; a table's `name` is what tables show.
+
+    A name that is a path (`benchmark/m-eurosat`) is shown by its last part, since score files are called by it.
+    """
     table = part("task", entry, registry, where)
-    return NamedTask(str(table.options.get("name") or table.use), table)
+    name = str(table.options.get("name") or table.use).rstrip("/").split("/")[-1]
+    if not PART_NAME.fullmatch(name):
+        raise UserError(f"{where}.name: {shown(name)} is no name for a task; letters, digits, _ . and - make one")
+    return NamedTask(name, table)
 
 
 def _override(raw: dict[str, Any], text: str) -> dict[str, Any]:
     dotted, equals, value = text.partition("=")
     if not equals:
-        raise UserError(f"--set {text!r}: expected a.b=c")
-    return set_path(raw, dotted.strip(), parse_value(value.strip(), Path.cwd()))
+        raise UserError(f"--set {shown(text)}: expected a.b=c, such as train.steps=50")
+    try:
+        return set_path(raw, dotted.strip(), parse_value(value.strip(), Path.cwd()))
+    except UserError as error:
+        raise UserError(f"--set {shown(text)}: {error}") from None
 
 
 def _recipe_of(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -126,30 +155,35 @@ def _recipe_of(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
     own = {key: value for key, value in raw.items() if key in TABLES}
     if "recipe" not in raw:
         return own
-    return merge(_recipe_file(_located(raw["recipe"], path).path, path), own)
+    return merge(_recipe_file(_located(raw["recipe"], path).path, path, (path.resolve(),)), own)
 
 
-def _recipe_file(path: Path, origin: Path, depth: int = 0) -> dict[str, Any]:
+def _recipe_file(path: Path, origin: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     """A recipe file; one that starts from another (`recipe = …`) is laid over it."""
-    if depth > 8:
-        raise UserError(f"{origin}: recipes that start from one another without end, at {path}")
+    if path in above:
+        told = " -> ".join(each.name for each in (*above, path))
+        raise UserError(f"{origin}: recipe: recipes that start from one another without end: {told}")
     table = read_toml(path)
     base = table.pop("recipe", None)
     for key in table:
+        if key in Settings.model_fields:
+            raise UserError(f"{path}: {key!r} belongs in an experiment; a recipe has the tables {', '.join(TABLES)}")
         if key not in TABLES:
             raise UserError(f"{path}: unknown table {key!r}{nearest(key, TABLES)}")
     if base is None:
         return table
-    return merge(_recipe_file(_located(base, path).path, origin, depth + 1), table)
+    return merge(_recipe_file(_located(base, path).path, origin, (*above, path)), table)
 
 
 def _located(value: Any, path: Path) -> Located:
     if not isinstance(value, str):
-        raise UserError(f"{path}: expected a path, got {value!r}")
+        raise UserError(f"{path}: expected a path, got {shown(value)}")
     return value if isinstance(value, Located) else Located(value, path.parent.resolve())
 
 
 def _protocol(item: Any, registry: Registry, source: str) -> ProtocolRecord:
+    if not isinstance(item, str | Mapping):
+        raise UserError(f"{source}: protocols: expected a name or a table with use = …, got {shown(item)}")
     entry = plain(item) if isinstance(item, Mapping) else str(item)
     return resolve_protocol(entry, registry, f"{source}: protocols")
 
@@ -157,6 +191,16 @@ def _protocol(item: Any, registry: Registry, source: str) -> ProtocolRecord:
 def _baseline(entry: Any, registry: Registry, where: str) -> PartTable:
     if entry in NOT_PARTS:
         return PartTable(use=str(entry))
-    if isinstance(entry, Mapping) and entry.get("use") == "supervised":
+    name = entry.get("use") if isinstance(entry, Mapping) else entry
+    if name == "supervised":
         return part("probe", entry, registry, where)
-    return part("teacher", entry, registry, where)
+    if name in NOT_PARTS:
+        raise UserError(f"{where}: {name!r} has no options; write the name alone")
+    if isinstance(name, str) and name not in (known := registry.all("teacher")):
+        raise unknown("baseline", name, [*known, *NOT_PARTS], where)
+    table = part("teacher", entry, registry, where)
+    if registry.get("teacher", table.use).facts.get("needs") == "student":
+        raise UserError(
+            f"{where}: {table.use!r} follows a student and is no baseline; say weights = ['ema'] instead"
+        )
+    return table

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deo_bench.errors import UserError
+from deo_bench.errors import UserError, nearest, shown
 from deo_bench.experiments.file import Experiment
 from deo_bench.recipe import Recipe, resolve, set_path
-from deo_bench.recipe.resolve import plain
+from deo_bench.recipe.checking import plain
 
 Setting = tuple[str, Any]
+MOST_CELLS = 10_000
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,14 @@ def cells_of(experiment: Experiment) -> list[GridCell]:
     axes = [list(_axis(path, values, source)) for path, values in _flat(experiment.grid.get("grid", {}))]
     pairs = [list(_pairs(table, source)) for table in experiment.grid.get("zip", ())]
     named = experiment.grid.get("cells", ())
+    count = math.prod(map(len, (*axes, *pairs)))
+    if count > MOST_CELLS:
+        raise UserError(f"{source}: grid: {count:,} cells, more than the {MOST_CELLS:,} of one experiment; split it")
     products: list[tuple[Setting, ...]] = []
     if axes or pairs or not named:
         products = [tuple(itertools.chain(*choice)) for choice in itertools.product(*axes, *pairs)]
     excluded = [dict(_flat(table)) for table in experiment.grid.get("exclude", ())]
+    _check_excluded(excluded, [each for axis in (*axes, *pairs) for choice in axis for each in choice], source)
     kept = [choice for choice in products if not any(_matches(choice, table) for table in excluded)]
     names = _short_names({path for choice in kept for path, _ in choice})
     seeds = experiment.settings.seeds
@@ -42,10 +49,9 @@ def cells_of(experiment: Experiment) -> list[GridCell]:
     for table, settings in zip(named, experiment.settings.cells, strict=True):
         own = {key: value for key, value in table.items() if key not in ("name", "seeds")}
         cells.append(_cell(experiment, settings.name, tuple(_flat(own)), settings.seeds or seeds))
-    labels = [cell.label for cell in cells]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise UserError(f"{source}: two cells are called {label!r}")
+    for label, times in Counter(cell.label for cell in cells).items():
+        if times > 1:
+            raise UserError(f"{source}: two cells are called {label!r}; each needs a value or a name of its own")
     if not cells:
         raise UserError(f"{source}: the grid has no cells left; see exclude")
     return cells
@@ -72,17 +78,27 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[Setting]:
 
 def _axis(path: str, values: Any, source: str) -> Iterable[tuple[Setting, ...]]:
     if not isinstance(values, list) or not values:
-        raise UserError(f"{source}: grid.{path}: expected a list of values, got {values!r}")
+        raise UserError(f"{source}: grid.{path}: expected a list of values, got {shown(values)}")
     return [((path, value),) for value in values]
 
 
 def _pairs(table: Mapping[str, Any], source: str) -> Iterable[tuple[Setting, ...]]:
     paths = list(_flat(table))
+    if not paths:
+        raise UserError(f"{source}: zip: an empty table; it holds lists of one length at dotted paths")
     lengths = {path: len(values) if isinstance(values, list) else 0 for path, values in paths}
     if len(set(lengths.values())) != 1 or 0 in lengths.values():
         told = ", ".join(f"{path} has {length}" for path, length in lengths.items())
         raise UserError(f"{source}: zip: lists of one length are paired, but {told}")
     return [tuple((path, values[i]) for path, values in paths) for i in range(next(iter(lengths.values())))]
+
+
+def _check_excluded(excluded: Iterable[Mapping[str, Any]], settings: Iterable[Setting], source: str) -> None:
+    """A path to exclude by that no axis has would exclude nothing, without a word."""
+    known = {path for path, _ in settings}
+    for path in (path for table in excluded for path in table):
+        if path not in known:
+            raise UserError(f"{source}: exclude: {shown(path)} is no path of the grid{nearest(path, known)}")
 
 
 def _matches(choice: tuple[Setting, ...], table: Mapping[str, Any]) -> bool:

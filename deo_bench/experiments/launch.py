@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Generator, Iterator
 
 import torch
 
+from deo_bench.errors import StoreError
 from deo_bench.experiments.cohorts import Claim, CohortJob
-from deo_bench.experiments.events import Event, Note, Outcome, Scored, ScoreFailed, ScoringStarted
+from deo_bench.experiments.events import Event, Note, Outcome, Scored, ScoreFailed, ScoringStarted, Waiting
 from deo_bench.experiments.plan import Plan, PlannedRun, kept
 from deo_bench.experiments.scoring import ScoringJob
 from deo_bench.store import Lease
@@ -31,17 +33,23 @@ class Launch:
         self.checkpoint_seconds = checkpoint_seconds
         self.outcome = Outcome()
         self._leases: dict[str, Lease] = {}
+        self._tried: set[str] = set()
+        self._failed_before = {name: self._failure(name) for name in plan.runs}
 
     def events(self) -> Generator[Event, None, None]:
         """Everything that the plan still needs, in order; runs that another process holds are waited for."""
-        tried: set[str] = set()
         is_waiting = False
-        while left := self._left(tried):
+        self._tidy()
+        while left := self._left():
+            tried = len(self._tried)
             claimed = next((found for cohort in left if (found := self._claim(cohort))), None)
+            if not claimed and len(self._tried) > tried:
+                continue
             if not claimed:
                 if not is_waiting:
                     yield Note("the runs left are being made by another process; waiting for it")
                 is_waiting = True
+                yield Waiting()
                 time.sleep(WAIT_SECONDS)
                 continue
             is_waiting = False
@@ -49,14 +57,15 @@ class Launch:
             try:
                 yield from job.events(claimed)
             finally:
-                tried |= {run.name for run, _ in claimed}
+                # A run that was lost to another process is waited for like any that others make.
+                self._tried |= {run.name for run, _ in claimed} - job.lost.keys()
                 for _, lease in claimed:
                     lease.release()
         yield from self._scores()
 
-    def _left(self, tried: set[str]) -> list[list[PlannedRun]]:
+    def _left(self) -> list[list[PlannedRun]]:
         """Cohorts still to make; those of a lesser depth wait until what they need is made."""
-        cohorts = [[run for run in cohort if run.name not in tried] for cohort in self.plan.cohorts()]
+        cohorts = [[run for run in cohort if run.name not in self._tried] for cohort in self.plan.cohorts()]
         cohorts = [cohort for cohort in cohorts if cohort]
         deepest = max((cohort[0].depth for cohort in cohorts), default=0)
         return [cohort for cohort in cohorts if cohort[0].depth == deepest]
@@ -64,16 +73,53 @@ class Launch:
     def _claim(self, cohort: list[PlannedRun]) -> list[Claim]:
         """The runs of a cohort that this process may make."""
         claimed: list[Claim] = []
-        for run in cohort:
-            stored = self.plan.store.run(run.name)
-            lease = self._leases.setdefault(run.name, Lease(stored.path / "lease"))
-            if not lease.take():
-                continue
-            if stored.is_done(kept(run.recipe, self.plan.experiment.settings.score_at)):
+        try:
+            for run in cohort:
+                lease = self._lease(run.name)
+                if not lease.take():
+                    continue
+                if self._is_done(run) or self._has_failed_elsewhere(run):
+                    lease.release()
+                    continue
+                claimed.append((run, lease))
+        except BaseException:
+            for _, lease in claimed:
                 lease.release()
-                continue
-            claimed.append((run, lease))
+            raise
         return claimed
+
+    def _lease(self, name: str) -> Lease:
+        return self._leases.setdefault(name, Lease(self.plan.store.run(name).path / "lease"))
+
+    def _is_done(self, run: PlannedRun) -> bool:
+        return self.plan.store.run(run.name).is_done(kept(run.recipe, self.plan.experiment.settings.score_at))
+
+    def _failure(self, name: str) -> tuple[int, str] | None:
+        """When a run failed and why, where that is what was last heard of it."""
+        path = self.plan.store.run(name).path / "run.json"
+        with contextlib.suppress(StoreError, OSError):
+            info = self.plan.store.run(name).info
+            if info.get("state") == "failed":
+                return path.stat().st_mtime_ns, str(info.get("reason", ""))
+        return None
+
+    def _has_failed_elsewhere(self, run: PlannedRun) -> bool:
+        """Whether another process has tried a run since this one began: it would only fail again."""
+        found = self._failure(run.name)
+        if found is None or found == self._failed_before[run.name]:
+            return False
+        self._tried.add(run.name)
+        self.outcome.failed.append(f"{run.labels[0]}, seed {run.seed}: {found[1]}")
+        return True
+
+    def _tidy(self) -> None:
+        """Remove what runs whose process was killed when all was written have left: state to resume from, and claim."""
+        for run in self.plan.runs.values():
+            stored = self.plan.store.run(run.name)
+            is_left = stored.resume_path.exists() or (stored.path / "lease").exists()
+            if is_left and self._is_done(run) and self._lease(run.name).take():
+                stored.tidy(kept(run.recipe, self.plan.experiment.settings.score_at))
+                self._lease(run.name).release()
 
     def _scores(self) -> Iterator[Event]:
         requests = self.plan.scores_to_do()

@@ -9,7 +9,8 @@ from pathlib import Path
 from deo_bench.bands import BAND_SETS, band_set, has_bands
 from deo_bench.data import Places
 from deo_bench.engine.request import REFERENCES, Request, probe_identity
-from deo_bench.errors import MissingInput, UserError
+from deo_bench.errors import MissingInput, StoreError, UserError
+from deo_bench.experiments.checks import check_asked, check_images, check_partitions, check_rows
 from deo_bench.experiments.file import Experiment, NamedTask
 from deo_bench.experiments.grid import GridCell, cells_of
 from deo_bench.experiments.subjects import Row, baseline_row, check_weights, untrained_rows
@@ -85,8 +86,10 @@ def make_plan(experiment: Experiment, store: Path, data: Path | None = None, ski
     if not plan.rows:
         raise UserError(f"{experiment.path}: nothing is left to do: {'; '.join(plan.missing)}")
     _add_baselines(plan, skip_missing)
+    check_rows(plan.rows, experiment.path)
     for task in experiment.tasks:
         _attempt(plan, f"task {task.name}", skip_missing, lambda task=task: add_scores(plan, task))
+    check_asked(experiment, [row.recipe for row in plan.rows if row.recipe is not None])
     return plan
 
 
@@ -98,12 +101,20 @@ def _attempt(plan: Plan, what: str, skip_missing: bool, add: object) -> None:
         if not skip_missing:
             raise MissingInput(f"{what}: {error}", "or go on without it: --skip-missing") from None
         plan.missing.append(f"{what} is left out: {error}")
+    except StoreError:
+        raise
+    except UserError as error:
+        source = str(plan.experiment.path)
+        if str(error).startswith(f"{source}: "):
+            raise
+        raise UserError(f"{source}: {what}: {error}") from None
 
 
 def _add_cell(plan: Plan, cell: GridCell) -> None:
     for table in cell.recipe.teachers.values():
         check_weights(table, plan.experiment, plan.identifier)
     name = plan.identifier.digest(cell.recipe)
+    check_images(cell.recipe, plan.experiment, plan.identifier)
     subjects = tuple((seed, f"{name}-s{seed}") for seed in cell.seeds)
     for seed, subject in subjects:
         _add_run(plan, subject, cell.recipe, seed, 0, cell.label)
@@ -153,6 +164,8 @@ def add_scores(plan: Plan, task: NamedTask) -> None:
     registry = plan.experiment.registry
     built = registry.build("task", task.part.use, options=task.part.options)
     content, have = built.fingerprint(plan.places), built.bands(plan.places)
+    if built.inputs(plan.places):
+        check_partitions(built.pack(plan.places), plan.experiment, task.name)
     known = {(request.subject, request.stem) for request in plan.requests}
     for row in plan.rows:
         for bands in _bands_for(plan, row, have, task.name):

@@ -15,13 +15,16 @@ from deo_bench.engine.embed import Evaluated
 from deo_bench.engine.evaluate import Evaluator
 from deo_bench.engine.request import REFERENCES, Request
 from deo_bench.engine.stored import run_of_teacher, stored_student
-from deo_bench.errors import StoreError, UserError
-from deo_bench.experiments.events import Event, Scored, ScoreFailed
+from deo_bench.errors import CannotWrite, StoreError, UserError
+from deo_bench.experiments.events import Event, Note, Scored, ScoreFailed, Waiting
 from deo_bench.experiments.plan import Plan
 from deo_bench.experiments.subjects import Row
+from deo_bench.files import sweep
 from deo_bench.recipe import PartTable
-from deo_bench.store import Lease
+from deo_bench.store import Lease, LeaseLost
 from deo_bench.students import Student
+
+WAIT_SECONDS = 0.5
 
 
 @dataclass
@@ -32,30 +35,53 @@ class ScoringJob:
     device: torch.device
 
     def events(self, requests: list[Request]) -> Iterator[Event]:
-        """Every request, subject by subject; those that another process has made meanwhile are passed over."""
+        """Every request, subject by subject; what another process is scoring is left to it, and looked at again."""
         evaluator = Evaluator(self.plan.experiment.registry, self.plan.places, self.device)
-        by_subject: dict[str, list[Request]] = {}
+        left: dict[str, list[Request]] = {}
         for request in requests:
-            by_subject.setdefault(request.subject, []).append(request)
-        for name, wanted in by_subject.items():
-            subject = self.plan.store.subject(name)
-            lease = Lease(subject.path / "scores" / "lease")
-            while not lease.take():
-                time.sleep(0.5)
+            left.setdefault(request.subject, []).append(request)
+        leases = {name: Lease(self.plan.store.subject(name).path / "scores" / "lease") for name in left}
+        is_waiting = False
+        while left:
+            claimed = next((name for name in left if leases[name].take()), None)
+            if claimed is None:
+                if not is_waiting:
+                    yield Note("the scores left are being made by another process; waiting for it")
+                is_waiting = True
+                yield Waiting()
+                time.sleep(WAIT_SECONDS)
+                continue
+            is_waiting = False
             try:
-                for request in wanted:
-                    if not subject.has_score(request.stem):
-                        yield self._one(evaluator, request)
+                yield from self._subject(evaluator, left[claimed], leases[claimed])
+                del left[claimed]
+            except LeaseLost as error:
+                yield Note(str(error))
             finally:
-                lease.release()
+                leases[claimed].release()
 
-    def _one(self, evaluator: Evaluator, request: Request) -> Event:
+    def _subject(self, evaluator: Evaluator, wanted: list[Request], lease: Lease) -> Iterator[Event]:
+        """The requests of one claimed subject; those that another process has made meanwhile are passed over."""
+        subject = self.plan.store.subject(wanted[0].subject)
+        sweep(lease.path.parent)
+        for request in wanted:
+            if subject.has_score(request.stem):
+                continue
+            path = subject.score_path(request.stem)
+            if path.exists():
+                yield Note(f"{path}: torn, foreign or without its predictions; it is made again")
+            yield self._one(evaluator, request, lease)
+
+    def _one(self, evaluator: Evaluator, request: Request, lease: Lease) -> Event:
         began = time.perf_counter()
         row = self._row(request.subject)
         try:
             evaluated = None if request.probe_part.use in REFERENCES else self._evaluated(request, row)
             score, arrays, encoded = evaluator.score(request, evaluated, lambda pack: self._fresh(row, request, pack))
+            lease.check()
             self.plan.store.subject(request.subject).write_score(score, arrays)
+        except (CannotWrite, LeaseLost):
+            raise
         except (UserError, ArithmeticError) as error:
             return ScoreFailed(request.subject, request.task, request.probe, str(error))
         seconds = time.perf_counter() - began

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deo_bench.data import Places
-from deo_bench.errors import StoreError, unknown
-from deo_bench.experiments.file import Experiment, Settings, named_task
+from deo_bench.errors import StoreError, UserError, unknown
+from deo_bench.experiments.file import Experiment, checked_settings, named_task
 from deo_bench.experiments.plan import Plan, PlannedRun, add_scores
 from deo_bench.experiments.subjects import Row, baseline_row, check_weights
 from deo_bench.files import read_json
@@ -31,7 +31,7 @@ def plan_of_one(
     registry = Registry(parts)
     experiment = Experiment(
         path=Path("score.toml"),
-        settings=Settings(bands=tuple(bands), weights=tuple(weights)),
+        settings=checked_settings({"bands": list(bands), "weights": list(weights)}, "deo-bench score"),
         recipe={},
         grid={},
         registry=registry,
@@ -55,8 +55,12 @@ def plan_of_one(
 def _add_run(plan: Plan, run: Run) -> None:
     if not run.is_done():
         raise StoreError(f"run {run.name} is {run.state} and has no weights to score. {run.problem()}".strip())
-    recipe = Recipe.model_validate(read_json(run.path / "recipe.json")["recipe"])
-    seed = int(run.info["seed"])
+    try:
+        recipe = Recipe.model_validate(read_json(run.path / "recipe.json")["recipe"])
+        seed = int(run.info["seed"])
+    except (KeyError, TypeError, ValueError) as error:
+        told = f"torn, or of another version ({type(error).__name__})"
+        raise StoreError(f"{run.path}: {told}; `deo-bench run` its experiment again") from None
     plan.runs[run.name] = PlannedRun(run.name, recipe, seed, labels=(run.name,))
     plan.rows.append(Row(run.name, "cell", ((seed, run.name),), recipe=recipe))
 
@@ -66,6 +70,8 @@ def _add_backbone(plan: Plan, name: str) -> None:
     known = registry.all("teacher")
     if name not in known:
         raise unknown("run or backbone", name, [*known, *(run.name for run in plan.store.runs())])
+    if known[name].facts.get("needs") == "student":
+        raise UserError(f"{name!r} follows a student, so it has no score of its own; score a run, --weights ema")
     part = PartTable(use=name, options=registry.options("teacher", name, {}, name))
     check_weights(part, plan.experiment, plan.identifier)
     needed = plan.identifier.prerequisite(part)

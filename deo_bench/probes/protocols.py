@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from deo_bench.errors import UserError, unknown
+from deo_bench.declarations import PART_NAME
+from deo_bench.errors import UserError, shown, unknown, wanted
+from deo_bench.features import POOLED
 from deo_bench.probes.metrics import METRICS
 from deo_bench.registry import Registry, decorator
 
@@ -41,7 +43,7 @@ class ProtocolRecord(BaseModel):
     pooling: str = "default"
     merge: bool = False
     metrics: dict[str, str]
-    bootstrap: int = Field(default=1000, ge=1)
+    bootstrap: int = Field(default=1000, ge=1, le=1_000_000)
     probes: dict[str, ProbeUse]
 
     @property
@@ -85,7 +87,9 @@ class Protocol:
             metrics=metrics or {"single": "accuracy", "multi": "micro_map"},
             bootstrap=bootstrap,
             probes={
-                key: ProbeUse(use=options["use"], options={k: v for k, v in options.items() if k != "use"})
+                key: ProbeUse(
+                    use=str(options.get("use", key)), options={k: v for k, v in options.items() if k != "use"}
+                )
                 for key, options in (probes or {}).items()
             },
         )
@@ -142,7 +146,7 @@ def resolve(
     overrides = {key: value for key, value in entry.items() if key != "use"}
     name = entry.get("use")
     if not isinstance(name, str):
-        raise UserError(f'{where}: a protocol is a name or a table with use = "tgb-v0.4" (given: {dict(entry)})')
+        raise UserError(f'{where}: a protocol is a name or a table with use = "tgb-v0.4", got {shown(dict(entry))}')
     base = _record(name, {}, registry, where)
     if not overrides:
         return base
@@ -164,7 +168,9 @@ def _record(name: str, overrides: Mapping[str, Any], registry: Registry, where: 
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{where}.{place}: {first['msg'].lower()} (given {first['input']!r})") from None
+        raise UserError(f"{where}.{place}: {wanted(first)}, got {shown(first['input'])}") from None
+    if record.pooling not in POOLED:
+        raise unknown("pooled vector", record.pooling, POOLED, f"{where}.pooling")
     for kind, metric in record.metrics.items():
         if metric not in METRICS:
             raise unknown("metric", metric, METRICS, f"{where}.metrics.{kind}")
@@ -179,10 +185,14 @@ def _merged(base: ProtocolRecord, given: Any, registry: Registry, where: str) ->
     """The base's probes with what is given on top, each as `{use, option, …}`."""
     probes = {key: {"use": each.use, **each.options} for key, each in base.probes.items()}
     if not isinstance(given, Mapping):
-        raise UserError(f"{where}.probes: expected tables by name (probes.knn5_l2.k = 7), got {given!r}")
+        raise UserError(f"{where}.probes: expected tables by name (probes.knn5_l2.k = 7), got {shown(given)}")
     for key, options in given.items():
         if not isinstance(options, Mapping):
-            raise UserError(f"{where}.probes.{key}: expected a table of options, got {options!r}")
+            raise UserError(f"{where}.probes.{key}: expected a table of options, got {shown(options)}")
+        if not PART_NAME.fullmatch(key):
+            raise UserError(f"{where}.probes: {shown(key)} is no name for a probe; letters, digits, _ . and - make one")
+        if not isinstance(options.get("use", ""), str):
+            raise UserError(f"{where}.probes.{key}.use: expected the name of a probe, got {shown(options['use'])}")
         if "use" not in options and key not in probes:
             raise unknown("probe", key, probes, f"{where}.probes (a new one says use = …)")
         probes[key] = dict(options) if "use" in options else {**probes[key], **options}

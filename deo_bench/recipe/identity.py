@@ -140,9 +140,14 @@ class Identifier:
         return self._seen[key]
 
     def _versions(self, recipe: Recipe) -> dict[str, str]:
-        named = [(kind, part.use) for kind, part, _ in _parts(recipe)]
-        named += [("loss", term.loss) for term in recipe.objective.values()]
-        return {f"{kind} {name}": self.registry.get(kind, name).identity for kind, name in named}
+        return {f"{kind} {name}": self.registry.get(kind, name).identity for kind, name in named_parts(recipe)}
+
+
+def named_parts(recipe: Recipe) -> list[tuple[str, str]]:
+    """Kind and name of every part of a recipe."""
+    return [(kind, part.use) for kind, part, _ in _parts(recipe)] + [
+        ("loss", term.loss) for term in recipe.objective.values()
+    ]
 
 
 def _parts(recipe: Recipe) -> Iterator[tuple[str, PartTable, tuple[str, ...]]]:

@@ -15,6 +15,7 @@ from deo_bench.schedules import Schedule
 Pairs = Literal["cross", "same", "all"]
 Crops = Literal["global", "all"]
 Aggregate = Literal["mean_loss", "mean_target", "concat_target"]
+Beta = Annotated[Number, Ge(0), Lt(1)]
 Grid = Literal["target", "student", "smaller"]
 
 
@@ -88,15 +89,15 @@ class Train(Table):
     clipping.
     """
 
-    steps: Annotated[int, Ge(0)] = 100_000
-    batch: Annotated[int, Ge(2)] = 256
+    steps: Annotated[Whole, Ge(0), Le(10**9)] = 100_000
+    batch: Annotated[Whole, Ge(2), Le(10**6)] = 256
     optimiser: Literal["adamw", "sgd"] = "adamw"
-    lr: Annotated[float, Gt(0)] = 5e-4
-    lr_end: Annotated[float, Ge(0)] = 1e-6
-    warmup: Annotated[float, Ge(0), Le(1)] = 0.1
-    weight_decay: tuple[float, float] = (0.04, 0.4)
-    betas: tuple[float, float] = (0.9, 0.999)
-    clip: Annotated[float, Gt(0)] | None = 3.0
+    lr: Positive = 5e-4
+    lr_end: NonNegative = 1e-6
+    warmup: Fraction = 0.1
+    weight_decay: tuple[NonNegative, NonNegative] = (0.04, 0.4)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
+    clip: Positive | None = 3.0
     clip_by: Literal["global", "tensor"] = "global"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from deo_bench.errors import UserError, nearest
+from deo_bench.recipe.toml import expanded
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -17,10 +18,11 @@ def presets_root() -> Path:
 
 def find_preset(name: str, folder: str) -> Path:
     """A TOML file by path, or by bare name in `folder` of the working folder, then of the presets."""
-    given = Path(name).expanduser()
+    given = expanded(name)
     if given.suffix == ".toml" or given.is_file():
         if not given.is_file():
-            raise UserError(f"{given}: there is no such file")
+            what = "is a folder; name a file in it" if given.is_dir() else "there is no such file"
+            raise UserError(f"{given}: {what}")
         return given
     places = [Path(folder), presets_root() / folder]
     for place in places:

@@ -221,7 +221,7 @@ def _head_of(
         return part("head", given, registry, f"{where}.head").model_dump()
     if given == NO_HEAD:
         return None
-    if given not in heads:
+    if not isinstance(given, str) or given not in heads:
         raise unknown("head", given, [NO_HEAD, *heads], f"{where}.head")
     return str(given)
 

@@ -105,9 +105,10 @@ def parse_value(text: str, base: Path) -> Any:
         table = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
         return Located(text, base)
-    refuse_strange(table, text)
-    # More than one key is a text with a line break, which is no value.
-    return locate(table["value"], base) if len(table) == 1 else Located(text, base)
+    if len(table) != 1:
+        return Located(text, base)  # a text with line breaks in it
+    refuse_strange(table["value"], "the value")
+    return locate(table["value"], base)
 
 
 def merge(below: Table, above: Table, way: tuple[str, ...] = ()) -> Table:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from deo_bench.errors import UserError, nearest
+from deo_bench.errors import UserError, nearest, shown, wanted
+from deo_bench.recipe import read_toml
+from deo_bench.recipe.checking import plain
 from deo_bench.reports.entries import Scope
 
 Form = Literal["markdown", "latex", "csv", "html", "png", "pdf"]
@@ -58,13 +59,7 @@ class ReportSpec(BaseModel):
 
 def read_spec(path: Path) -> ReportSpec:
     """A report file; a mistake in it is one line that names file, key and what would be right."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise UserError(f"{path}: {error}") from None
-    return check_spec(table, str(path))
+    return check_spec(plain(read_toml(path)), str(path))
 
 
 def check_spec(table: dict[str, Any], where: str) -> ReportSpec:
@@ -76,12 +71,13 @@ def check_spec(table: dict[str, Any], where: str) -> ReportSpec:
         return ReportSpec(**table)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{where}: {place}: {first['msg']}, got {first['input']!r}") from None
+        way = ".".join(str(item) for item in first["loc"])
+        raise UserError(f"{where}: {way}: {wanted(first)}, got {shown(first['input'])}") from None
 
 
 def _chosen(what: str, asked: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     for name in asked:
         if name not in known:
-            raise UserError(f"the report asks for {what} {name!r}, which the experiment lacks{nearest(name, known)}")
+            told = f"the report asks for {what} {shown(name)}, which the experiment lacks"
+            raise UserError(f"{told}{nearest(name, known)}")
     return tuple(asked) or tuple(known)

@@ -1,7 +1,7 @@
 """Runs, scores and claims on disk."""
 
 from deo_bench.files import checksum, read_json, write_arrays, write_bytes, write_json, write_whole
-from deo_bench.store.lease import Lease, LeaseLost
+from deo_bench.store.lease import Lease, LeaseLost, claimant
 from deo_bench.store.runs import RUN_NAME, Run, Store, Subject
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Store",
     "Subject",
     "checksum",
+    "claimant",
     "read_json",
     "write_arrays",
     "write_bytes",

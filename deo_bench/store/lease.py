@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import threading
@@ -11,6 +12,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from deo_bench.errors import StoreError
+from deo_bench.files import cannot_write
+
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 BEAT = 5.0
 PATIENCE = 60.0
@@ -38,15 +42,22 @@ class Lease:
         self._watched: tuple[str, float] | None = None
 
     def take(self) -> bool:
-        """Try to claim; false while another process holds it. To be called again while waiting."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        current = self._read()
-        if current is not None and not self._is_stale(current):
-            return False
-        if current is None and not self._create():
-            return False
-        if current is not None and not self._take_over(current):
-            return False
+        """Try to claim; false while another process holds it. To be called again while waiting.
+
+        A place that cannot be written to is a CannotWrite.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            current = self._read()
+            if current is not None and not self._is_stale(current):
+                return False
+            if current is None and not self._create():
+                return False
+            if current is not None and not self._take_over(current):
+                return False
+            self._sweep()
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
         self._stop.clear()
         self._thread = threading.Thread(target=self._renew, daemon=True)
         self._thread.start()
@@ -56,7 +67,8 @@ class Lease:
         """Raise LeaseLost where another process has taken over; called before each write."""
         current = self._read()
         if current is None or not current.startswith(self.owner + " "):
-            raise LeaseLost(f"{self.path.parent.name} was taken over by another process; this one stops writing to it")
+            name = self.path.parent.parent.name if self.path.parent.name == "scores" else self.path.parent.name
+            raise LeaseLost(f"{name} was taken over by another process; this one stops writing to it")
 
     def release(self) -> None:
         """Give the claim back."""
@@ -83,13 +95,26 @@ class Lease:
 
     def _create(self) -> bool:
         temporary = self._temporary()
-        temporary.write_text(self._text(), encoding="utf-8")
         try:
+            temporary.write_text(self._text(), encoding="utf-8")
             os.link(temporary, self.path)
         except FileExistsError:
             return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            return self._create_in_place()
         finally:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
+        return True
+
+    def _create_in_place(self) -> bool:
+        # Where a file system has no links: whoever reads it half-written waits as for any that cannot be read.
+        try:
+            with self.path.open("x", encoding="utf-8") as stream:
+                stream.write(self._text())
+        except FileExistsError:
+            return False
         return True
 
     def _take_over(self, seen: str) -> bool:
@@ -101,12 +126,21 @@ class Lease:
             return False
         try:
             if aside.read_text(encoding="utf-8", errors="replace") != seen and seen != "torn":
-                with contextlib.suppress(FileExistsError):
+                with contextlib.suppress(OSError):
                     os.link(aside, self.path)
                 return False
-            return self._create()
+        except FileNotFoundError:
+            pass  # swept by another process, which can only have judged the owner gone as well
         finally:
-            aside.unlink()
+            aside.unlink(missing_ok=True)
+        return self._create()
+
+    def _sweep(self) -> None:
+        """Remove what processes of this machine left when they were killed while they claimed."""
+        for left in self.path.parent.glob(f".{self.path.name}.*.tmp"):
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                if _owner_is_gone(left.read_text(encoding="utf-8")):
+                    left.unlink()
 
     def _is_stale(self, current: str) -> bool:
         if _owner_is_gone(current):
@@ -118,16 +152,28 @@ class Lease:
 
     def _renew(self) -> None:
         while not self._stop.wait(self.beat):
+            temporary = self._temporary()
             try:
                 self.check()
                 self._counter += 1
-                temporary = self._temporary()
                 temporary.write_text(self._text(), encoding="utf-8")
                 temporary.replace(self.path)
             except LeaseLost:
                 return
             except OSError:
-                continue
+                # A full disk may be freed before anybody's patience ends; a beat must not fill it with files.
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+
+
+def claimant(path: Path) -> str:
+    """Who holds a claim, without claiming; empty where nobody does, or where it was a process that is gone."""
+    text = Lease(path)._read()
+    if text is None or _owner_is_gone(text):
+        return ""
+    host, _, rest = text.partition(":")
+    pid = rest.partition(":")[0]
+    return f"process {pid} of {host}" if pid.isdigit() else "a process that cannot be told"
 
 
 def _owner_is_gone(text: str) -> bool:
@@ -140,10 +186,13 @@ def _owner_is_gone(text: str) -> bool:
 
 
 def _started(pid: int) -> str:
-    """When a process of this machine started, in the kernel's ticks; empty where it does not exist."""
+    """When a process of this machine started, in the kernel's ticks; empty where it does not exist, or only in name.
+
+    A killed process whose parent has not asked for it yet is in the table still, and will never write again.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return fields[19]
+        return "" if fields[0] in "ZX" else fields[19]
     except (OSError, IndexError):
         if not Path("/proc").is_dir():
             return "unknown"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from deo_bench.errors import StoreError
-from deo_bench.files import checksum, read_json, write_arrays, write_json
+from deo_bench.files import checksum, read_json, sweep, write_arrays, write_json
 from deo_bench.recipe import digest
 from deo_bench.score import Score
 
@@ -28,9 +32,14 @@ class Subject:
         return self.path / "scores" / f"{stem}.json"
 
     def has_score(self, stem: str) -> bool:
-        """Whether a score and its predictions are there."""
+        """Whether a score and its predictions are there, whole and its own."""
         path = self.score_path(stem)
-        return path.is_file() and path.with_suffix(".npz").is_file()
+        try:
+            score = Score.model_validate(read_json(path))
+        except (StoreError, ValidationError):
+            return False
+        # The directory of a zip file is at its end: one that was cut has none.
+        return (score.subject, score.stem) == (self.name, stem) and zipfile.is_zipfile(path.with_suffix(".npz"))
 
     def write_score(self, score: Score, arrays: dict[str, Any]) -> None:
         """Predictions first, then the score: a score that is there has its predictions."""
@@ -41,6 +50,18 @@ class Subject:
 
 class Run(Subject):
     """One recipe with one seed, on disk."""
+
+    @property
+    def resume_path(self) -> Path:
+        """The folder of the state to resume from."""
+        return self.path / "resume"
+
+    def tidy(self, steps: tuple[int, ...] = ()) -> None:
+        """Remove what a killed process left behind; for whoever holds the claim on the run."""
+        if self.is_done(steps):
+            shutil.rmtree(self.resume_path, ignore_errors=True)
+        for folder in (self.path, self.resume_path):
+            sweep(folder)
 
     @property
     def info(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_each_row_of_the_ablation_has_what_the_row_before_it_has() -> None:
     for experiment in deo("ablation"):
         recipes = [cell.recipe for cell in cells_of(experiment)]
         terms = [set(recipe.objective) for recipe in recipes]
-        assert all(a <= b for a, b in zip(terms, terms[1:], strict=False)) and len(terms) == 6
+        assert all(a <= b for a, b in pairwise(terms)) and len(terms) == 6
         assert [len(recipe.teachers) for recipe in recipes] == [1, 2, 2, 2, 2, 2]
         assert [recipe.student.stem.use for recipe in recipes] == ["single"] * 2 + ["dual"] * 4
         assert [recipe.objective["optical"].sees for recipe in recipes[1:]] == ["s2_10"] + ["rgb"] * 4

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -145,6 +147,55 @@ def test_the_claim_of_a_dead_process_of_this_machine_is_free_at_once(tmp_path: P
     lease = Lease(tmp_path / "lease", patience=60)
     assert lease.take()
     lease.release()
+
+
+def test_a_killed_process_that_nobody_has_asked_for_yet_holds_nothing(tmp_path: Path) -> None:
+    pid = os.fork()
+    if pid == 0:
+        _take_and_die(str(tmp_path / "lease"))
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        lease = Lease(tmp_path / "lease", patience=60)
+        assert lease.take()
+        lease.release()
+    finally:
+        os.waitpid(pid, 0)
+
+
+def test_what_is_left_of_a_process_that_died_claiming_goes_with_the_next_claim(tmp_path: Path) -> None:
+    alive, dead = Lease(tmp_path / "lease"), Lease(tmp_path / "lease")
+    dead.owner = dead.owner.replace(f":{os.getpid()}:", ":999999999:")
+    (tmp_path / ".lease.0a.tmp").write_text(f"{dead.owner} 0")
+    (tmp_path / ".lease.0b.tmp").write_text(f"{alive.owner} 0")
+    assert alive.take()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lease.0b.tmp", "lease"]
+    alive.release()
+
+
+def test_a_claim_where_files_cannot_be_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    first, second = Lease(tmp_path / "lease"), Lease(tmp_path / "lease")
+    assert first.take() and not second.take()
+    first.check()
+    first.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_heart_that_cannot_beat_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease, beats = Lease(tmp_path / "lease", beat=0.005), threading.Event()
+    assert lease.take()
+
+    def refuse(path: Path, *_: object) -> None:
+        beats.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    assert beats.wait(10)
+    lease.release()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_torn_claim_is_taken_over(tmp_path: Path) -> None:

@@ -1,0 +1,33 @@
+"""Which runs an experiment names: those of its cells and baselines, and those that their teachers are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from deo_bench.errors import UserError
+from deo_bench.experiments.file import NOT_PARTS, read_experiment
+from deo_bench.experiments.plan import Plan, make_plan
+from deo_bench.recipe import PartTable
+
+
+def runs_named(name: str, store: Path, data: Path | None = None) -> frozenset[str]:
+    """The names of every run that an experiment (file or preset) names, whether made or not.
+
+    A UserError where a cell's runs cannot be named, since its data or weights are not here: nobody may take them for
+    runs that the experiment does not need.
+    """
+    experiment = read_experiment(name)
+    plan = make_plan(replace(experiment, tasks=()), store, data, skip_missing=True)
+    unnamed = [line for line in plan.missing if line.startswith("cell ")]
+    if unnamed:
+        raise UserError(f"{experiment.path}: cannot tell which runs it names: {unnamed[0]}")
+    return frozenset(plan.runs) | _of_teachers(plan)
+
+
+def _of_teachers(plan: Plan) -> frozenset[str]:
+    """Stored runs that are named as teachers or baselines, `run = …`, which no plan trains."""
+    tables: list[PartTable] = [table for run in plan.runs.values() for table in run.recipe.teachers.values()]
+    tables += [table for table in plan.experiment.baselines if table.use not in NOT_PARTS]
+    needed = [plan.identifier.prerequisite(table) for table in tables]
+    return frozenset(one.run for one in needed if one is not None and one.run is not None)
