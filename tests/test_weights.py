@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -130,3 +132,14 @@ def test_no_torch_is_loaded():
         "assert not {'torch', 'timm'} & set(sys.modules), 'torch was loaded'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_checksum_that_cannot_be_remembered_is_still_told(tmp_path, monkeypatch):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(b"weights")
+
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    assert weights.checksum(path, tmp_path / "cache") == hashlib.sha256(b"weights").hexdigest()
