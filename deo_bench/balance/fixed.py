@@ -1,4 +1,4 @@
-"""Fixed weights."""
+"""Fixed weights, which may be schedules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from deo_bench.balance import Backward, Balance, balance
 
 @balance("fixed")
 class Fixed(Balance):
-    """The sum of the terms, each times its weight: sum_k w_k L_k."""
+    """The sum of the terms, each times its weight: sum_k w_k L_k.
+
+    Weights that change over training need no balance of their own: a term's weight may be a schedule, as in
+    `weight = { start = 0.0, end = 1.0, shape = "linear", warmup = 100 }`, here and in every other balance.
+    """
 
     def backward(
         self,

@@ -11,7 +11,8 @@ class Head(nn.Module):
     """`__init__(in_width, out_width, *, options)`; `forward` maps [..., D, *grid] of one level to [..., P, *grid].
 
     Input is [B, D] or [B, D, H, W]; output keeps the batch and the grid. A head that takes several levels together
-    declares the fact `takes_levels` and is given a list of widths and a list of tensors.
+    declares the fact `takes_levels` and is given a list of widths and a list of tensors; one that looks at a cell's
+    neighbours declares `mixes_cells`.
     """
 
     in_width: int

@@ -40,8 +40,11 @@ class Loss(nn.Module):
     the batch or remembers is given the batch of all ranks, and knows nothing of them.
 
     Facts, given to the decorator: `takes` ("pooled", "maps" or "both"; both if left out), `needs_target` (true),
-    `needs_mask` (false), `spans_batch` (false: the mathematics needs the whole batch), `dimension_free` (false:
-    student and target must have one width, so a head is built), `pairs` and `crops` (defaults for pooled vectors:
+    `needs_mask` (false), `needs_groups` (false: the data have to give groups), `spans_batch` (false: the mathematics
+    needs the whole batch; where an option decides it, the built loss's own `facts` say it), `dimension_free` (false:
+    student and target must have one width, so a head is built), `needs_widths` (false: its constructor is handed the
+    widths of the student's features and of the target that `forward` will be given, before its options: for a
+    parameter or a memory a channel), `pairs` and `crops` (defaults for pooled vectors:
     "cross", "all"), `zero_at_target` (false), `draws` (false: uses the generator), `remembers` (false: has state),
     `paper`.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from timm.models.swin_transformer import SwinTransformer
@@ -77,7 +77,7 @@ class Swin(Student):
         self.default, self.pooled_dims = "mean", {"mean": self.widths[STAGES[-1]]}
         self.levels = named_levels(levels, [2, 3, 4], STAGES)
         self.stem = stem(width, self.patch)
-        engine = SwinTransformer(
+        engine: Any = SwinTransformer(
             img_size=size,
             patch_size=self.patch,
             num_classes=0,

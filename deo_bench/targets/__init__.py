@@ -12,8 +12,9 @@ from deo_bench.registry import decorator
 class Target(nn.Module):
     """`__init__(width, *, options)`; fitted once on a stream of teacher features, then fixed.
 
-    What is fitted lives in buffers, so that it is saved with the run. The fact `needs_fit` (false if left out) says
-    whether there is anything to fit.
+    What is fitted lives in buffers, so that it is saved with the run (`targets.safetensors`). The fact `needs_fit`
+    (false if left out) says whether there is anything to fit. A width that it cannot serve is a ValueError when it is
+    built.
     """
 
     width: int
@@ -24,6 +25,10 @@ class Target(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Transformed features, shape as given: [..., D, *grid] with the channels second ([B, D] or [B, D, H, W])."""
+        raise NotImplementedError
+
+    def inverse(self, features: Tensor) -> Tensor:
+        """The features that `forward` made these of, where it can be undone."""
         raise NotImplementedError
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from deo_bench.targets import Target, target
+from deo_bench.targets._moments import variances
 
 
 @target("channel_std", paper="https://arxiv.org/abs/2410.01680", needs_fit=True)
@@ -28,22 +29,9 @@ class ChannelStd(Target):
         self.register_buffer("std", torch.full((width,), torch.nan))
 
     def fit(self, features: Iterable[Tensor]) -> None:
-        """Mean and variance of chunks [n, D], merged chunk by chunk in float64 (Chan, Golub and LeVeque 1979)."""
-        count, mean, squares = 0, torch.zeros(self.width).double(), torch.zeros(self.width).double()
-        for chunk in features:
-            rows = chunk.detach().double().cpu()
-            if rows.ndim != 2 or rows.shape[1] != self.width or not rows.isfinite().all():
-                raise ValueError(f"expected finite features [n, {self.width}], got {tuple(rows.shape)}")
-            if not len(rows):
-                continue
-            shift = rows.mean(0) - mean
-            total = count + len(rows)
-            squares += (rows - rows.mean(0)).square().sum(0) + shift.square() * (count * len(rows) / total)
-            mean += shift * (len(rows) / total)
-            count = total
-        if count < 2:
-            raise ValueError(f"a standard deviation needs at least 2 features, got {count}")
-        std = (squares / (count - 1)).sqrt()
+        """Mean and variance of chunks [n, D], in one pass and in float64."""
+        mean, each = variances(features, self.width)
+        std = each.sqrt()
         # What float32 cannot tell from a constant would only be its rounding, blown up.
         is_constant = std <= 1e-6 * mean.abs() + 1e-12
         self.mean.copy_(mean)
@@ -51,5 +39,14 @@ class ChannelStd(Target):
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, D, *grid], of the features' type."""
+        mean, std = self._stretched(features)
+        return (features - mean) / std
+
+    def inverse(self, features: Tensor) -> Tensor:
+        """The features that `forward` made these of, [B, D, *grid]."""
+        mean, std = self._stretched(features)
+        return features * std + mean
+
+    def _stretched(self, features: Tensor) -> tuple[Tensor, Tensor]:
         shape = (1, -1, *[1] * (features.ndim - 2))
-        return (features - self.mean.to(features).view(shape)) / self.std.to(features).view(shape)
+        return self.mean.to(features).view(shape), self.std.to(features).view(shape)

@@ -18,3 +18,7 @@ class NoTransform(Target):
     def forward(self, features: Tensor) -> Tensor:
         """What was given."""
         return features
+
+    def inverse(self, features: Tensor) -> Tensor:
+        """What was given."""
+        return features

@@ -3,8 +3,8 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from deo_bench.normalisation import Normalisation
 from deo_bench.features import Features
+from deo_bench.normalisation import Normalisation
 from deo_bench.teachers import Teacher, teacher
 
 

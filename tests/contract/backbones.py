@@ -30,8 +30,11 @@ def build_student(name: str, stem: str = "dual", **options: Any) -> Student:
     def build_stem(width: int, patch: int) -> Stem:
         return REGISTRY.build("stem", stem, BANDS, width, patch)
 
+    given: list[Any] = [build_stem, BANDS, NORMALISATIONS]
+    if REGISTRY.get("student", name).facts.get("needs") == "teacher":
+        given.append(REGISTRY.build("teacher", "descriptors").freeze())
     torch.manual_seed(0)
-    student: Student = REGISTRY.build("student", name, build_stem, BANDS, NORMALISATIONS, options=options)
+    student: Student = REGISTRY.build("student", name, *given, options=options)
     with torch.no_grad():  # what starts at zero or one would hide mistakes
         for parameter in student.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))

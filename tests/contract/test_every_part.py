@@ -118,6 +118,38 @@ class Own(Target):
 """,
         {"no trained parameters", "saved and loaded"},
     ),
+    "balance": (
+        """
+import torch
+from torch import nn
+from deo_bench.balance import Balance, balance
+
+@balance("own")
+class Own(Balance):
+    '''It leaves out a term and keeps one of weight 0, runs its own backward, draws, and remembers outside its state.'''
+
+    def __init__(self, terms):
+        super().__init__(terms)
+        self.seen = 0
+
+    def backward(self, losses, weights, shared, run_backward):
+        self.seen += 1
+        values = torch.stack([losses[name] for name in self.terms[1:]])
+        total = (values * torch.rand(len(values))).sum() * self.seen
+        total.backward(retain_graph=True)
+        run_backward(0 * total)
+        return total
+""",
+        {
+            "Gradients reach the student, every head",
+            "one finite number, detached",
+            "scales the loss, every gradient is scaled",
+            "whose weight is 0 at a step teaches nothing",
+            "single term",
+            "its state saved and loaded",
+            "torch's global generator",
+        },
+    ),
     "stem": (
         """
 from torch import nn

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from deo_bench.draws import global_seed
 from deo_bench.losses import Batch, Loss, PairLoss
 from deo_bench.registry import Registry
 
@@ -26,8 +27,11 @@ def places(name):
 CASES = pytest.mark.parametrize(("name", "place"), [(name, place) for name in FACTS for place in places(name)])
 
 
-def build(name) -> Loss:
-    return REGISTRY.build("loss", name)
+def build(name, student_width=D, target_width=D) -> Loss:
+    """A loss as the objective builds it: from a seed, and for the widths of its inputs where it asks for them."""
+    widths = (student_width, target_width) if FACTS[name].get("needs_widths") else ()
+    with global_seed("loss", name):
+        return REGISTRY.build("loss", name, *widths)
 
 
 def pairs(kind, student_views, target_views):
@@ -45,7 +49,7 @@ def case(name, place, dtype=torch.float32):
     student = torch.randn(views, B, D, *GRIDS[place], generator=generator, dtype=torch.float64).to(dtype)
     target = torch.randn(GLOBAL, B, D, *GRIDS[place], generator=generator, dtype=torch.float64).to(dtype)
     mask = torch.rand(views, B, *GRIDS[place], generator=generator) < 0.4 if facts.get("needs_mask") else None
-    batch = Batch(torch.arange(B), pairs(kind, views, GLOBAL), mask=mask)
+    batch = Batch(torch.arange(B), pairs(kind, views, GLOBAL), groups=torch.arange(B) // 2 % 2, mask=mask)
     return student, target if facts.get("needs_target", True) else None, batch
 
 
@@ -55,7 +59,7 @@ def fresh(batch):
 
 def at(batch, index):
     mask = None if batch.mask is None else batch.mask[:, index]
-    return replace(fresh(batch), index=batch.index[index], mask=mask)
+    return replace(fresh(batch), index=batch.index[index], groups=batch.groups[index], mask=mask)
 
 
 def take(values, index):
@@ -144,7 +148,7 @@ def test_it_is_zero_at_the_target_where_it_says_so(name, place):
 def test_widths_may_differ_where_it_says_so(name, place):
     if not FACTS[name].get("dimension_free"):
         pytest.skip("does not declare it")
-    loss, (student, target, batch) = build(name), case(name, place)
+    loss, (student, target, batch) = build(name, student_width=2 * D), case(name, place)
     assert loss(torch.cat([student, student], dim=2), target, fresh(batch)).isfinite()
 
 
@@ -183,18 +187,18 @@ def test_values_an_image_mean_the_loss(name, place):
     if not isinstance(loss, PairLoss):
         pytest.skip("compares no pairs")
     try:
-        values = loss.per_image(student, target, batch)
+        values = loss.per_image(student, target, fresh(batch))
     except TypeError:
         return
     assert values.shape == (B,)
-    torch.testing.assert_close(values.mean(), loss(student, target, batch))
+    torch.testing.assert_close(values.mean(), loss(student, target, fresh(batch)))
 
 
 @CASES
 def test_gradients_are_those_of_the_value(name, place):
     loss, (student, target, batch) = build(name).double(), case(name, place, torch.float64)
     small = [None if values is None else values[:, :3, :4].clone() for values in (student, target)]
-    if name == "test_queue":
+    if name == "test_queue" or FACTS[name].get("needs_widths"):
         small = [student[:, :3].clone(), target[:, :3].clone()]
     batch = at(batch, torch.arange(3))
     assert torch.autograd.gradcheck(lambda s: loss(s, small[1], fresh(batch)), small[0].requires_grad_())

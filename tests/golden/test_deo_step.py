@@ -18,7 +18,6 @@ from deo_bench.engine.training import Report, Training
 from deo_bench.features import Images
 from deo_bench.recipe import presets_root, read_toml, resolve, set_path
 from deo_bench.registry import Registry
-from deo_bench.teachers import Moment
 from deo_bench.teachers._vit import TimmVit
 from tests.golden.deo_by_hand import BANDS, ByHand, Swin, Vit
 
@@ -107,7 +106,6 @@ def training(recipe: Any) -> Training:
     for module in (run.student, run.objective, *run.teachers.values()):
         module.double()
     # The moving averages start from the student as it is now.
-    run.teachers["spectral"].follow(run.student, dict(run.objective.heads), Moment(STEPS, STEPS))  # momentum 1: changes nothing
     copied = run.teachers["spectral"]
     copied.backbone.load_state_dict(run.student.state_dict())
     copied.heads["views"].load_state_dict(run.objective.heads["views"].state_dict())

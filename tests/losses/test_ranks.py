@@ -31,7 +31,7 @@ def differentiate(loss: Loss, student: torch.Tensor, target: torch.Tensor | None
 def part_of(rank: int, student: torch.Tensor, target: torch.Tensor | None, batch: Any) -> tuple[Any, Any, Any]:
     half = slice(rank * student.shape[1] // RANKS, (rank + 1) * student.shape[1] // RANKS)
     mask = None if batch.mask is None else batch.mask[:, half]
-    split = replace(batch, index=batch.index[half], mask=mask)
+    split = replace(batch, index=batch.index[half], groups=batch.groups[half], mask=mask)
     return student[:, half], None if target is None else target[:, half], split
 
 

@@ -1,0 +1,65 @@
+"""Every cell of every preset for two CPU cores takes two steps: whatever it names can be built and trained together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from deo_bench.data import Pack, Places
+from deo_bench.engine.build import Statistics, build_frozen, build_student
+from deo_bench.engine.frozen import FrozenTeachers, needs_clean
+from deo_bench.engine.train import Source, train
+from deo_bench.engine.training import Training
+from deo_bench.engine.transforms import fit_transforms
+from deo_bench.experiments.file import read_experiment
+from deo_bench.experiments.grid import GridCell, cells_of
+from deo_bench.recipe import Identifier, StudentTable, presets_root
+from deo_bench.registry import Registry
+from deo_bench.students import Student
+
+EXPERIMENTS = presets_root() / "experiments"
+TINY = sorted(EXPERIMENTS.rglob("*-tiny.toml"), key=lambda path: path.stem)
+TINY = [path for path in TINY if path.parent.name != "recipes"]
+REGISTRY = Registry()
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
+    return Places(None, tmp_path_factory.mktemp("cache"))
+
+
+def cells() -> Iterator[Any]:
+    for path in TINY:
+        name = path.relative_to(EXPERIMENTS).with_suffix("").as_posix()
+        for cell in cells_of(read_experiment(name, ["data.count=48"])):
+            yield pytest.param(cell, id=f"{name}#{cell.label}")
+
+
+def stand_in(pack: Pack) -> Student:
+    """In the place of the stored run that the optical teacher is: the same student, untrained."""
+    table = StudentTable(use="vit_nano", options={}, bands=("rgb",), stem={"use": "single", "options": {"norm": False}})
+    options = REGISTRY.options("student", "vit_nano", {}, "stand-in")
+    return build_student(table.model_copy(update={"options": options}), Statistics.of(pack), REGISTRY, 0)
+
+
+@pytest.mark.parametrize("cell", list(cells()))
+def test_it_takes_two_steps(cell: GridCell, places: Places, tmp_path: Path) -> None:
+    steps = 2 if cell.recipe.objective else 0
+    changed = cell.recipe.train.model_copy(update={"steps": steps, "batch": 12})
+    recipe = cell.recipe.model_copy(update={"train": changed})
+    pack = REGISTRY.build("data", recipe.data.use, options=recipe.data.options).pack(places)
+    frozen = FrozenTeachers(lambda table: build_frozen(table, lambda _: stand_in(pack), REGISTRY))
+    run = Training(recipe, 0, Statistics.of(pack), frozen, REGISTRY, CPU)
+    clusters = recipe.train.clusters
+    source = Source(pack, recipe.views, 12, 0, CPU, clean=needs_clean(recipe), clusters=clusters)
+    fit_transforms(run, source, Identifier(REGISTRY, places), tmp_path)
+    before = {name: value.clone() for name, value in run.student.state_dict().items()}
+    done = list(train({"run": run}, source, frozen))
+    assert len(done) == steps and not any(step.failed for step in done)
+    if recipe.objective:
+        assert any(not torch.equal(value, before[name]) for name, value in run.student.state_dict().items())
