@@ -16,7 +16,7 @@ from deo_bench.errors import UserError
 from deo_bench.registry import Registry
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_WITH_CONTRACT = ("loss", "head", "target", "stem", "student", "teacher")
+_WITH_CONTRACT = ("loss", "head", "target", "balance", "stem", "student", "teacher")
 
 
 def new(
