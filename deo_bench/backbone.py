@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, final
 
+import torch
 from torch import Tensor, nn
 
 from deo_bench.errors import UserError, nearest
@@ -45,17 +46,28 @@ class Backbone(nn.Module):
         return self.extract(self.prepare(images, sees, normalise), sees or self.first, tuple(levels))
 
     @final
-    def prepare(self, images: Images, sees: str | None = None, normalise: Normalise = "native") -> Tensor:
-        """Pixels [B, C, H, W] as `extract` takes them."""
+    def prepare(
+        self, images: Images, sees: str | None = None, normalise: Normalise | Normalisation = "native"
+    ) -> Tensor:
+        """Pixels [B, C, H, W] as `extract` takes them; what the family wants `beside` them stands behind."""
         sees = sees or self.first
         if sees not in self.band_sets:
             raise UserError(f"{type(self).__name__} sees no band set {sees!r}{nearest(sees, self.band_sets)}")
         picked = images.pick(self.band_sets[sees])
-        if normalise == "native":
-            return self.normalisations[sees].apply(picked)
-        if picked.mean is None or picked.std is None:
+        if isinstance(normalise, Normalisation):
+            own = normalise.apply(picked)
+        elif normalise == "native":
+            own = self.normalisations[sees].apply(picked)
+        elif picked.mean is None or picked.std is None:
             raise UserError("normalise = 'dataset' needs the data set's own statistics, and these images carry none")
-        return zscore(picked.pixels, picked.mean, picked.std)
+        else:
+            own = zscore(picked.pixels, picked.mean, picked.std)
+        beside = self.beside(images)
+        return own if beside is None else torch.cat([own, beside.to(own)], 1)
+
+    def beside(self, images: Images) -> Tensor | None:
+        """What a family takes of the images beside its own bands [B, C', H, W], normalised already; nothing usually."""
+        return None
 
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """Features of normalised pixels [B, C, H, W]; what a family implements."""
@@ -85,4 +97,3 @@ class Backbone(nn.Module):
         """The error for a place that this backbone does not have."""
         known = [*self.pooled_dims, *self.levels]
         return UserError(f"{type(self).__name__} has no {level!r}{nearest(level, known)}")
-

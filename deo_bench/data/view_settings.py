@@ -45,7 +45,9 @@ class Views(BaseModel):
     flip, jitter, grayscale: probabilities; blur, solarise: probabilities a view (threshold 0.5); brightness, contrast,
     saturation, hue: strengths of the jitter, as torchvision's; blur_sigma: range in pixels of the crop; interpolation:
     with antialiasing; fine: the share of the images whose red, green and blue come from a co-registered finer image
-    throughout, where the data carry one.
+    throughout, where the data carry one; rgb: the probability that a view of an image shows its red, green and blue
+    alone where a term looks at any other band set (TerraFM's random modality): its tokens are then those of the RGB
+    stem, for the student and for teachers that follow it. For a student that is fed `rgb` and other band sets.
 
     DEO's values are two global crops of 224 pixels and scale [0.4, 1], eight or ten local ones of 96 and [0.05, 0.4],
     bicubic, `rgb_range = "max"`, flip 0.5, jitter 0.8 with the strengths below, grayscale 0.2, blur [1, 0.1, 0.5],
@@ -60,6 +62,7 @@ class Views(BaseModel):
     flip: Fraction = 0.5
     rgb_range: Literal["white", "max"] = "white"
     fine: Fraction = 0.0
+    rgb: Fraction = 0.0
     jitter: Fraction = 0.0
     brightness: NonNegative = 0.4
     contrast: NonNegative = 0.4

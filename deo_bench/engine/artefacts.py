@@ -18,6 +18,7 @@ from safetensors.torch import save
 from torch import nn
 
 from deo_bench.engine.build import Statistics
+from deo_bench.engine.objective import Objective
 from deo_bench.engine.training import Report, Training
 from deo_bench.errors import StoreError
 from deo_bench.files import cannot_write, checksum, write_bytes, write_json
@@ -89,8 +90,10 @@ class Recorder:
                 break
 
     def finish(self, training: Training, statistics: Statistics, seconds: float, marks: list[str]) -> None:
-        """Weights, then `run.json`: a run that has it is done. The state to resume from goes."""
+        """Weights and fitted targets, then `run.json`: a run that has it is done. The state to resume from goes."""
         self.keep(training)
+        if fitted := transforms_of(training.objective):
+            write_bytes(self.run.path / "targets.safetensors", fitted)
         self._flush()
         files = sorted(path for path in self.run.path.glob("*.safetensors"))
         info = {
@@ -167,6 +170,18 @@ def tensors_of(module: nn.Module, name: str) -> bytes:
     """A module's weights as safetensors; one metadata key, since several are written in random order."""
     state = {key: value.detach().cpu().contiguous().clone() for key, value in sorted(module.state_dict().items())}
     return save(state, metadata={"deo_bench": json.dumps({"student": name}, sort_keys=True)})
+
+
+def transforms_of(objective: Objective) -> bytes:
+    """What target transforms were fitted, as safetensors: `TERM:ROLE:PLACE.buffer`; nothing where nothing was."""
+    state = {key: value.detach().cpu().contiguous().clone() for key, value in objective.transforms.state_dict().items()}
+    if not state:
+        return b""
+    told = {
+        key: objective.recipe.objective[key.partition(":")[0]].target.model_dump(mode="json")
+        for key in objective.transforms
+    }
+    return save(dict(sorted(state.items())), metadata={"deo_bench": json.dumps({"targets": told}, sort_keys=True)})
 
 
 def surroundings() -> dict[str, Any]:

@@ -24,8 +24,17 @@ from deo_bench.students import Stem, Student
 from deo_bench.teachers import Teacher
 
 
-def build_student(table: StudentTable, statistics: Statistics, registry: Registry, seed: int) -> Student:
-    """A student as it is initialised: from (seed, its name), so that cells with the same student start equal."""
+def build_student(
+    table: StudentTable,
+    statistics: Statistics,
+    registry: Registry,
+    seed: int,
+    teacher: Callable[[PartTable], Teacher] | None = None,
+) -> Student:
+    """A student as it is initialised: from (seed, its name), so that cells with the same student start equal.
+
+    teacher: builds the frozen teacher that the student's table names, for a student that is handed one.
+    """
     bands = {name: statistics.bands_of(name) for name in table.bands}
     normalisations = {name: statistics.normalisation(chosen, table.normalise) for name, chosen in bands.items()}
 
@@ -34,8 +43,12 @@ def build_student(table: StudentTable, statistics: Statistics, registry: Registr
             built: Stem = registry.build("stem", table.stem.use, bands, width, patch, options=table.stem.options)
         return built
 
+    given: list[Any] = [stem, bands, normalisations]
+    if registry.get("student", table.use).facts.get("needs") == "teacher":
+        assert table.teacher is None or teacher is not None, "who builds the student's teacher was not said"
+        given.append(None if table.teacher is None or teacher is None else teacher(table.teacher))
     with global_seed(seed, "student", table.use):
-        student: Student = registry.build("student", table.use, stem, bands, normalisations, options=table.options)
+        student: Student = registry.build("student", table.use, *given, options=table.options)
     return student
 
 

@@ -20,7 +20,7 @@ class UnitWarning(UserWarning):
 @torch.no_grad()
 def warn_of_units(backbone: Backbone, images: Images, sees: str, normalise: Normalise, what: str) -> None:
     """Warn where a band's mean is far from 0 or its spread far from 1, with the unit that it looks like."""
-    pixels = backbone.prepare(images, sees, normalise)
+    pixels = backbone.prepare(images, sees, normalise)[:, : len(backbone.band_sets[sees])]
     means, spreads = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3))
     for name, mean, spread in zip(backbone.band_sets[sees], means.tolist(), spreads.tolist(), strict=True):
         if abs(mean) > FAR_MEAN or not FAR_SPREADS[0] < spread < FAR_SPREADS[1]:

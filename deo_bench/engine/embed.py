@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,11 +24,23 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A backbone to evaluate: what its weights are (a checksum or an identity), and how to get it when it is needed."""
+    """A backbone to evaluate: what its weights are (a checksum or an identity), and how to get it when it is needed.
+
+    beside: a second one, whose features are joined with its own.
+    """
 
     weights: str
     load: Callable[[Pack], Backbone]
     depends_on_task: bool = False
+    beside: Beside | None = None
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Another backbone whose features stand beside a subject's, and the band set that it is shown."""
+
+    subject: Evaluated
+    bands: str
 
 
 def embed(
@@ -56,6 +68,21 @@ def embed(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, lambda temporary: _save(temporary, vectors))
     return vectors, len(pack)
+
+
+def joined(blocks: Sequence[np.ndarray], fit: np.ndarray) -> np.ndarray:
+    """Vectors of several backbones [N, D] each, side by side [N, sum D], each with the same weight in a distance.
+
+    A block is centred and divided by its spread, one number: the root of its total variance. Both are of the images
+    `fit`, which a probe may look at. So each block keeps its own geometry (its neighbours stay its neighbours), and
+    none rules by its scale, by its width, or by a part that all images share.
+    """
+    scaled = []
+    for block in blocks:
+        centre = block[fit].mean(0, dtype=np.float64)
+        spread = float(np.sqrt(block[fit].var(0, dtype=np.float64).sum()))
+        scaled.append(((block - centre) / max(spread, 1e-12)).astype(np.float32))
+    return np.concatenate(scaled, axis=1)
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from deo_bench.data import Pack, Places
-from deo_bench.engine.embed import Evaluated, embed
+from deo_bench.engine.embed import Evaluated, embed, joined
 from deo_bench.engine.request import Request
 from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Prediction, Select
@@ -60,7 +60,7 @@ class Evaluator:
             vectors = np.zeros((len(pack), 1), dtype=np.float32)
             if needs == "features":
                 assert subject is not None
-                vectors, encoded = embed(subject, pack, request.bands, request.protocol, self.places.cache, self.device)
+                vectors, encoded = self._embedded(request, pack, rows["fit"], subject)
             prediction = self._on_features(request, pack, rows, vectors)
         report = rows["report"]
         arrays: dict[str, Any] = {"truth": pack.labels[report], "scores": prediction.scores.astype(np.float32)}  # type: ignore[index]
@@ -69,6 +69,15 @@ class Evaluator:
         if pack.groups is not None:
             arrays["groups"] = pack.groups[report]
         return _scored(request, pack, prediction, arrays), arrays, encoded
+
+    def _embedded(self, request: Request, pack: Pack, fit: np.ndarray, subject: Evaluated) -> tuple[np.ndarray, int]:
+        """A subject's vectors, beside another's where it has one, and how many images were encoded for them."""
+        where = request.protocol, self.places.cache, self.device
+        vectors, encoded = embed(subject, pack, request.bands, *where)
+        if subject.beside is None:
+            return vectors, encoded
+        others, more = embed(subject.beside.subject, pack, subject.beside.bands, *where)
+        return joined([vectors, others], fit), encoded + more
 
     def _on_features(
         self, request: Request, pack: Pack, rows: dict[str, np.ndarray], vectors: np.ndarray

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import torch
+from torch import Tensor
 
-from deo_bench.engine.passes import CLEAN, ViewFeatures, Views
+from deo_bench.engine.passes import CLEAN, ViewFeatures, Views, embedded
 from deo_bench.errors import UserError
 from deo_bench.features import POOLED
 from deo_bench.normalisation import Normalisation
@@ -31,7 +32,7 @@ class FrozenTeachers:
         self._features: dict[tuple[object, ...], ViewFeatures] = {}
         self._views: Mapping[str, Views] = {}
 
-    def get(self, table: TeacherTable) -> Teacher:
+    def get(self, table: PartTable) -> Teacher:
         """The teacher of a table."""
         part = PartTable(use=table.use, options=table.options)
         key = _key(part)
@@ -65,12 +66,23 @@ class FrozenTeachers:
 
 @torch.no_grad()
 def look(
-    teacher: Teacher, views: Views, sees: str, levels: tuple[str, ...], normalisation: Normalisation | None = None
+    teacher: Teacher,
+    views: Views,
+    sees: str,
+    levels: tuple[str, ...],
+    normalisation: Normalisation | None = None,
+    alone: Tensor | None = None,
 ) -> ViewFeatures:
-    """A teacher's features of some views; normalisation: another than its own."""
+    """A teacher's features of some views; normalisation: another than its own.
+
+    alone: which views show RGB alone [count * B], for a teacher that follows the student.
+    """
+    if alone is not None:
+        (tokens,) = embedded(teacher, views.images, (sees,), alone=alone)
+        return ViewFeatures(teacher.trunk(tokens, levels), views.count)  # type: ignore[operator]
     if normalisation is None:
         return ViewFeatures(teacher(views.images, sees, levels=levels), views.count)
-    pixels = normalisation.apply(views.images.pick(teacher.band_sets[sees]))
+    pixels = teacher.prepare(views.images, sees, normalisation)
     return ViewFeatures(teacher.extract(pixels, sees, levels), views.count)
 
 

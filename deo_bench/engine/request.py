@@ -16,6 +16,9 @@ REFERENCES = ("majority", "supervised")
 EVALUATION_VERSION = 1
 """Bumped when embedding, resizing or intervals change numbers."""
 
+JOINED_VERSION = 1
+"""Bumped when features of two backbones beside each other are joined in another way."""
+
 
 @dataclass(frozen=True)
 class Request:

@@ -14,6 +14,7 @@ from deo_bench.data.crops import clean_views, draw_crops, make_views
 from deo_bench.data.view_settings import Views as ViewSettings
 from deo_bench.draws import batch_indices, torch_generator
 from deo_bench.engine.build import images_of
+from deo_bench.engine.clusters import spectral_clusters
 from deo_bench.engine.frozen import FrozenTeachers
 from deo_bench.engine.passes import CLEAN, Views
 from deo_bench.engine.training import NotFinite, Report, Training
@@ -25,7 +26,8 @@ from deo_bench.features import Images
 class Source:
     """Pre-training batches: which images, and their views, as functions of (seed, step).
 
-    clean: whether the global crops are wanted without any change of colours, too.
+    clean: whether the global crops are wanted without any change of colours, too; clusters: how many groups images that
+    carry none are put into by their mean spectrum, none for no groups.
     """
 
     pack: Pack
@@ -34,12 +36,15 @@ class Source:
     seed: int
     device: torch.device
     clean: bool = False
+    clusters: int | None = None
 
     def __post_init__(self) -> None:
         self.chosen = self.pack.splits.get("fit", np.arange(len(self.pack)))
         if len(self.chosen) == 0:
             raise UserError(f"data {self.pack.name!r} has no images to train on")
         self.groups = None if self.pack.groups is None else _numbered(self.pack.groups)
+        if self.groups is None and self.clusters is not None:
+            self.groups = spectral_clusters(self.pack, self.clusters)
         self.finer = _finer(self.pack, self.settings, self.seed)
 
     def at(self, step: int) -> tuple[dict[str, Views], np.ndarray]:

@@ -17,7 +17,7 @@ from deo_bench.engine.build import Statistics, build_student
 from deo_bench.engine.collapse import Spread, spread_of
 from deo_bench.engine.frozen import FrozenTeachers, look, normalisation_for, roles_and_terms, target_sees, views_for
 from deo_bench.engine.objective import Objective
-from deo_bench.engine.passes import ViewFeatures, Views
+from deo_bench.engine.passes import ViewFeatures, Views, draw_modality
 from deo_bench.features import POOLED
 from deo_bench.losses import Batch
 from deo_bench.recipe import Recipe
@@ -60,7 +60,7 @@ class Training:
         self.recipe, self.seed, self.frozen = recipe, seed, frozen
         self.step = 0
         self.is_whole = True
-        self.student = build_student(recipe.student, statistics, registry, seed).to(device)
+        self.student = build_student(recipe.student, statistics, registry, seed, frozen.get).to(device)
         self.teachers: dict[str, Teacher] = {}
         for role, table in recipe.teachers.items():
             if registry.get("teacher", table.use).facts.get("needs") == "student":
@@ -109,12 +109,14 @@ class Training:
             losses = self.objective(self.student, views, targets, self._followers(), batch)
         self._check_finite(losses, step)
         self.optimiser.zero_grad(set_to_none=True)
-        total = self.objective.backward(losses, step, list(self.student.parameters()), self._backward)
+        shared = list(self.student.parameters())
+        total = self.objective.backward(losses, step, shared, self._backward, self.scaler.get_scale())
         self.scaler.unscale_(self.optimiser)
         self._note_stems()
         clip_gradients(self.trained().values(), settings.clip, settings.clip_by)
         self.scaler.step(self.optimiser)
         self.scaler.update()
+        self.student.after_step()
         self.step += 1
         done = Moment(step, settings.steps, epochs, ends_epoch, float(total))
         for teacher in self._followers().values():
@@ -172,7 +174,8 @@ class Training:
                 # A follower may keep stochastic depth, which draws.
                 with global_seed(self.seed, "teacher", role, sees, self.step):
                     shown = views_for(self.recipe.teachers[role], views)
-                    own[role, sees] = look(teacher, shown, sees, self._levels(role, sees))
+                    alone = draw_modality(self.recipe.views, shown, "global", self.seed, self.step)
+                    own[role, sees] = look(teacher, shown, sees, self._levels(role, sees), alone=alone)
             found[role, name] = own[role, sees]
         return found
 

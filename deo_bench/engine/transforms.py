@@ -16,7 +16,7 @@ from deo_bench.engine.train import Source
 from deo_bench.engine.training import Training
 from deo_bench.errors import UserError
 from deo_bench.features import POOLED
-from deo_bench.files import write_bytes
+from deo_bench.files import one_at_a_time, write_bytes
 from deo_bench.recipe import Identifier, TeacherTable, digest
 from deo_bench.registry import Registry
 from deo_bench.students import Student
@@ -40,7 +40,7 @@ def fit_transforms(run: Training, source: Source, identifier: Identifier, cache:
         if not _needs_fit(registry, term.target.use):
             continue
         teacher = run.teachers[role]
-        target_place = term.target_on[term.on.index(place)]
+        target_place = next(at.target_on[-1] for at in run.objective.work[name].places if at.name == place)
         table = run.recipe.teachers[role]
         told = {
             "teacher": [
@@ -55,8 +55,15 @@ def fit_transforms(run: Training, source: Source, identifier: Identifier, cache:
             "data": [source.pack.content, source.settings.model_dump(mode="json"), NUM_IMAGES],
         }
         path = cache / "statistics" / f"{digest(told, 24)}.safetensors"
-        if not _restored(transform, path):
-            transform.fit(_stream(table, teacher, target_place, target_sees(term, teacher), source, run.student))
+        if _restored(transform, path):
+            continue
+        with one_at_a_time(path):
+            if _restored(transform, path):
+                continue
+            try:
+                transform.fit(_stream(table, teacher, target_place, target_sees(term, teacher), source, run.student))
+            except ValueError as error:
+                raise UserError(f"objective.{name}.target: {term.target.use!r} cannot be fitted: {error}") from None
             write_bytes(path, save({part: value.contiguous() for part, value in transform.state_dict().items()}))
 
 

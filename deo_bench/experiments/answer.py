@@ -7,7 +7,7 @@ from collections import Counter
 from deo_bench.errors import StoreError, UserError, nearest, shown
 from deo_bench.experiments.events import NO_GRADIENT
 from deo_bench.experiments.plan import Plan
-from deo_bench.experiments.subjects import Row
+from deo_bench.experiments.subjects import Row, run_behind
 from deo_bench.reports.entries import Entry, Scope
 from deo_bench.reports.spec import ReportSpec, read_spec
 
@@ -77,14 +77,15 @@ def with_baseline(spec: ReportSpec, plan: Plan) -> ReportSpec:
 
 def untrained_label(plan: Plan) -> str | None:
     """The row of the untrained student: a cell without terms, or the baseline; none where several are or none is."""
-    found = [row.label for row in plan.rows if row.recipe is not None and row.recipe.is_untrained]
+    rows = [row for row in plan.rows if row.kind in ("cell", "baseline")]
+    found = [row.label for row in rows if row.recipe is not None and row.recipe.is_untrained]
     return found[0] if len(found) == 1 else None
 
 
 def _entry(plan: Plan, row: Row) -> Entry:
     marks: Counter[str] = Counter()
     reasons = {}
-    runs = [name for _, name in row.subjects if name in plan.runs]
+    runs = [name for _, subject in row.subjects if (name := run_behind(subject)) in plan.runs]
     for name in runs:
         try:
             info = plan.store.run(name).info
@@ -99,7 +100,9 @@ def _entry(plan: Plan, row: Row) -> Entry:
     told = [mark if count == len(runs) else f"{mark} ({count} of {len(runs)} runs)" for mark, count in marks.items()]
     is_cell = row.kind == "cell" and row.recipe is not None
     teachers = [table.use for table in row.recipe.teachers.values()] if is_cell and row.recipe is not None else []
-    is_untrained = row.recipe is not None and row.kind != "reference" and row.recipe.is_untrained
+    is_untrained = row.recipe is not None and row.kind in ("cell", "baseline") and row.recipe.is_untrained
+    if row.kind == "bound":
+        reasons = {name: reasons[run] for _, name in row.subjects if (run := run_behind(name)) in reasons}
     return Entry(row.label, row.kind, row.subjects, told, teachers, reasons, is_untrained)
 
 

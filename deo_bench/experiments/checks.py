@@ -10,19 +10,21 @@ from deo_bench.bands import band_set, has_bands
 from deo_bench.data import Pack
 from deo_bench.errors import UserError, nearest, unknown
 from deo_bench.experiments.file import Experiment
-from deo_bench.experiments.subjects import Row
+from deo_bench.experiments.subjects import Row, first_bands
 from deo_bench.recipe import Identifier, Recipe
 from deo_bench.recipe.identity import named_parts
 from deo_bench.registry import Registry
+from deo_bench.store import Store
 
 
 def check_images(recipe: Recipe, experiment: Experiment, identifier: Identifier) -> None:
-    """The images that a recipe trains on have the student's bands, and fill a batch."""
+    """The images that a recipe trains on have the student's bands, fill a batch, and carry groups where a loss asks."""
     source = experiment.registry.build("data", recipe.data.use, options=recipe.data.options)
-    count = recipe.data.options.get("count")
+    count, has_groups = recipe.data.options.get("count"), recipe.train.clusters is not None
     if source.inputs(identifier.places):
         pack = source.pack(identifier.places)
         count = len(pack.splits["fit"]) if "fit" in pack.splits else len(pack)
+        has_groups = has_groups or pack.groups is not None
         for name in recipe.student.bands:
             if not has_bands(pack.bands, band_set(name)):
                 lacking = ", ".join(band for band in band_set(name) if not has_bands(pack.bands, (band,)))
@@ -32,6 +34,34 @@ def check_images(recipe: Recipe, experiment: Experiment, identifier: Identifier)
                 )
     if not recipe.is_untrained and isinstance(count, int) and recipe.train.batch > count:
         raise UserError(f"train.batch: {recipe.train.batch} is more than the {count} images; say that or less")
+    for name, term in recipe.objective.items():
+        if not has_groups and experiment.registry.get("loss", term.loss).facts.get("needs_groups"):
+            raise UserError(
+                f"objective.{name}: loss {term.loss!r} needs groups, and the images carry none; say train.clusters = 8"
+            )
+
+
+def check_held(recipe: Recipe, identifier: Identifier, store: Store) -> None:
+    """The bands of the teacher that a student holds are in every band set that the student is fed."""
+    if recipe.student.teacher is None:
+        return
+    shown = band_set(first_bands(recipe.student.teacher, identifier, store))
+    for name in recipe.student.bands:
+        lacking = [band for band in shown if band not in band_set(name)]
+        if lacking:
+            raise UserError(
+                f"student.teacher: {recipe.student.teacher.use!r} is shown {', '.join(shown)} of the student's images, "
+                f"and band set {name!r}, which the student is fed, lacks {', '.join(lacking)}"
+            )
+
+
+def check_shown(row: Row, have: Sequence[str], identifier: Identifier, store: Store, task: str) -> None:
+    """The bands of the teacher that is put beside a row are among a task's."""
+    if row.beside is None:
+        return
+    shown = band_set(first_bands(row.beside, identifier, store))
+    if not has_bands(have, shown):
+        raise UserError(f"frozen_concat: {row.beside.use!r} is shown {', '.join(shown)}, which task {task!r} lacks")
 
 
 def check_partitions(pack: Pack, experiment: Experiment, task: str) -> None:

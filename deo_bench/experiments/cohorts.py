@@ -69,7 +69,8 @@ class CohortJob:
         pack = self._pack(first)
         statistics = Statistics.of(pack)
         clean = any(needs_clean(run.recipe) for run, _ in claimed)
-        source = Source(pack, first.recipe.views, first.recipe.train.batch, first.seed, self.device, clean)
+        settings = first.recipe.train
+        source = Source(pack, first.recipe.views, settings.batch, first.seed, self.device, clean, settings.clusters)
         frozen = FrozenTeachers(self._frozen)
         for run, lease in claimed:
             try:

@@ -18,7 +18,7 @@ from deo_bench.probes.protocols import resolve as resolve_protocol
 from deo_bench.recipe import Located, PartTable, find_preset, merge, parse_value, part, read_toml, set_path
 from deo_bench.recipe.checking import checked, plain, refuse_repeats
 from deo_bench.recipe.models import Table
-from deo_bench.recipe.resolve import TABLES
+from deo_bench.recipe.resolve import TABLES, frozen_teacher
 from deo_bench.registry import Registry
 
 BASELINES = ("image_stats", "random_conv", "pixel_bag", "majority", "untrained")
@@ -38,7 +38,11 @@ class Cell(Table):
 
 
 class Settings(Table):
-    """What an experiment file holds beside the tables of a recipe."""
+    """What an experiment file holds beside the tables of a recipe.
+
+    frozen_concat: teachers; each gives every cell a second row, `CELL + TEACHER`, whose probes see the student's pooled
+    vector beside the frozen teacher's: an upper bound that says how much of the teacher the student lacks.
+    """
 
     title: str = ""
     recipe: str | None = None
@@ -50,6 +54,7 @@ class Settings(Table):
     score_at: tuple[Count, ...] = ()
     partitions: tuple[str, ...] = Field(default=("default",), min_length=1)
     baselines: tuple[Any, ...] = BASELINES
+    frozen_concat: tuple[Any, ...] = ()
     report: str | None = None
     parts: tuple[str, ...] = ()
     grid: dict[str, Any] = {}
@@ -78,6 +83,7 @@ class Experiment:
     tasks: tuple[NamedTask, ...] = ()
     protocols: tuple[ProtocolRecord, ...] = ()
     baselines: tuple[PartTable, ...] = field(default=())
+    frozen_concat: tuple[PartTable, ...] = ()
 
     @property
     def name(self) -> str:
@@ -100,6 +106,7 @@ def read_experiment(name: str, overrides: Sequence[str] = (), seeds: Sequence[in
     own = {key: value for key, value in raw.items() if key in Settings.model_fields}
     settings = checked_settings(own, str(path))
     registry = Registry([_located(item, path).path for item in raw.get("parts", ())])
+    concat = [frozen_teacher(item, registry, f"{path}: frozen_concat") for item in raw.get("frozen_concat", ())]
     recipe = _recipe_of(raw, path)
     tasks = tuple(named_task(item, registry, f"{path}: tasks") for item in settings.tasks)
     refuse_repeats((task.name for task in tasks), f"{path}: tasks (a task's `name` tells two apart)")
@@ -111,7 +118,8 @@ def read_experiment(name: str, overrides: Sequence[str] = (), seeds: Sequence[in
         registry=registry,
         tasks=tasks,
         protocols=tuple(_protocol(item, registry, str(path)) for item in settings.protocols),
-        baselines=tuple(_baseline(item, registry, f"{path}: baselines") for item in settings.baselines),
+        baselines=tuple(_baseline(item, registry, f"{path}: baselines") for item in raw.get("baselines", BASELINES)),
+        frozen_concat=tuple(concat),
     )
 
 
@@ -200,7 +208,5 @@ def _baseline(entry: Any, registry: Registry, where: str) -> PartTable:
         raise unknown("baseline", name, [*known, *NOT_PARTS], where)
     table = part("teacher", entry, registry, where)
     if registry.get("teacher", table.use).facts.get("needs") == "student":
-        raise UserError(
-            f"{where}: {table.use!r} follows a student and is no baseline; say weights = ['ema'] instead"
-        )
+        raise UserError(f"{where}: {table.use!r} follows a student and is no baseline; say weights = ['ema'] instead")
     return table

@@ -41,10 +41,9 @@ class Launch:
         is_waiting = False
         self._tidy()
         while left := self._left():
-            tried = len(self._tried)
             claimed = next((found for cohort in left if (found := self._claim(cohort))), None)
-            if not claimed and len(self._tried) > tried:
-                continue
+            if not claimed and self._left() != left:
+                continue  # some of it was made meanwhile, or has failed: there is nothing to wait for
             if not claimed:
                 if not is_waiting:
                     yield Note("the runs left are being made by another process; waiting for it")

@@ -27,7 +27,8 @@ def runs_named(name: str, store: Path, data: Path | None = None) -> frozenset[st
 
 def _of_teachers(plan: Plan) -> frozenset[str]:
     """Stored runs that are named as teachers or baselines, `run = …`, which no plan trains."""
-    tables: list[PartTable] = [table for run in plan.runs.values() for table in run.recipe.teachers.values()]
+    tables: list[PartTable] = [table for run in plan.runs.values() for table in run.recipe.every_teacher.values()]
+    tables += plan.experiment.frozen_concat
     tables += [table for table in plan.experiment.baselines if table.use not in NOT_PARTS]
     needed = [plan.identifier.prerequisite(table) for table in tables]
     return frozenset(one.run for one in needed if one is not None and one.run is not None)

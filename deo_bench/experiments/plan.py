@@ -10,10 +10,24 @@ from deo_bench.bands import BAND_SETS, band_set, has_bands
 from deo_bench.data import Places
 from deo_bench.engine.request import REFERENCES, Request, probe_identity
 from deo_bench.errors import MissingInput, StoreError, UserError
-from deo_bench.experiments.checks import check_asked, check_images, check_partitions, check_rows
+from deo_bench.experiments.checks import (
+    check_asked,
+    check_held,
+    check_images,
+    check_partitions,
+    check_rows,
+    check_shown,
+)
 from deo_bench.experiments.file import Experiment, NamedTask
 from deo_bench.experiments.grid import GridCell, cells_of
-from deo_bench.experiments.subjects import Row, baseline_row, check_weights, untrained_rows
+from deo_bench.experiments.subjects import (
+    Row,
+    baseline_row,
+    bound_row,
+    check_weights,
+    run_behind,
+    untrained_rows,
+)
 from deo_bench.probes.protocols import ProtocolRecord
 from deo_bench.recipe import Identifier, PartTable, Recipe, canonical
 from deo_bench.store import Store
@@ -31,9 +45,9 @@ class PlannedRun:
 
     @property
     def cohort(self) -> str:
-        """Runs of one cohort share data, views, batch and seed, and are made at one depth."""
+        """Runs of one cohort share data, groups, views, batch and seed, and are made at one depth."""
         shared = [self.recipe.data.model_dump(mode="json"), self.recipe.views.model_dump(mode="json", by_alias=True)]
-        return canonical([-self.depth, *shared, self.recipe.train.batch, self.seed])
+        return canonical([-self.depth, *shared, self.recipe.train.batch, self.recipe.train.clusters, self.seed])
 
 
 @dataclass
@@ -85,6 +99,7 @@ def make_plan(experiment: Experiment, store: Path, data: Path | None = None, ski
         _attempt(plan, f"cell {cell.label}", skip_missing, lambda cell=cell: _add_cell(plan, cell))
     if not plan.rows:
         raise UserError(f"{experiment.path}: nothing is left to do: {'; '.join(plan.missing)}")
+    _add_bounds(plan, skip_missing)
     _add_baselines(plan, skip_missing)
     check_rows(plan.rows, experiment.path)
     for task in experiment.tasks:
@@ -111,10 +126,11 @@ def _attempt(plan: Plan, what: str, skip_missing: bool, add: object) -> None:
 
 
 def _add_cell(plan: Plan, cell: GridCell) -> None:
-    for table in cell.recipe.teachers.values():
+    for table in cell.recipe.every_teacher.values():
         check_weights(table, plan.experiment, plan.identifier)
     name = plan.identifier.digest(cell.recipe)
     check_images(cell.recipe, plan.experiment, plan.identifier)
+    check_held(cell.recipe, plan.identifier, plan.store)
     subjects = tuple((seed, f"{name}-s{seed}") for seed in cell.seeds)
     for seed, subject in subjects:
         _add_run(plan, subject, cell.recipe, seed, 0, cell.label)
@@ -125,15 +141,33 @@ def _add_run(plan: Plan, name: str, recipe: Recipe, seed: int, depth: int, label
     known = plan.runs.get(name)
     labels = tuple(dict.fromkeys([*(known.labels if known else ()), label]))
     plan.runs[name] = PlannedRun(name, recipe, seed, max(depth, known.depth if known else 0), labels)
-    for table in recipe.teachers.values():
-        needed = plan.identifier.prerequisite(table)
-        if needed is None:
-            continue
-        if needed.recipe is not None:
-            own = plan.identifier.name(needed.recipe, needed.seed)
-            _add_run(plan, own, needed.recipe, needed.seed, depth + 1, table.use)
-        elif not plan.store.run(str(needed.run)).is_done():
-            raise MissingInput(f"teacher {table.use!r}: there is no trained run {needed.run} in {plan.store.root}")
+    for table in recipe.every_teacher.values():
+        _add_prerequisite(plan, table, depth + 1)
+
+
+def _add_prerequisite(plan: Plan, table: PartTable, depth: int) -> None:
+    """The run that a teacher is, where it is one: planned, or there already."""
+    needed = plan.identifier.prerequisite(table)
+    if needed is None:
+        return
+    if needed.recipe is not None:
+        own = plan.identifier.name(needed.recipe, needed.seed)
+        _add_run(plan, own, needed.recipe, needed.seed, depth, table.use)
+    elif not plan.store.run(str(needed.run)).is_done():
+        raise MissingInput(f"teacher {table.use!r}: there is no trained run {needed.run} in {plan.store.root}")
+
+
+def _add_bounds(plan: Plan, skip_missing: bool) -> None:
+    """A second row of every cell for each frozen teacher that is put beside it."""
+    cells = [row for row in plan.rows if row.kind == "cell"]
+    for teacher in plan.experiment.frozen_concat:
+
+        def add(teacher: PartTable = teacher) -> None:
+            check_weights(teacher, plan.experiment, plan.identifier)
+            _add_prerequisite(plan, teacher, 1)
+            plan.rows.extend(bound_row(cell, teacher, plan.identifier) for cell in cells)
+
+        _attempt(plan, f"frozen_concat {teacher.use}", skip_missing, add)
 
 
 def _add_baselines(plan: Plan, skip_missing: bool) -> None:
@@ -179,6 +213,7 @@ def add_scores(plan: Plan, task: NamedTask) -> None:
 
 def _bands_for(plan: Plan, row: Row, have: tuple[str, ...], task: str) -> tuple[str, ...]:
     """The band sets that a row is scored on: those asked for, else the largest of the student's that the task has."""
+    check_shown(row, have, plan.identifier, plan.store, task)
     fed = _fed(plan, row)
     asked = plan.experiment.settings.bands
     for name in asked:
@@ -234,9 +269,10 @@ def _requests_of(
 
 def _weights_of(plan: Plan, row: Row, subject: str) -> list[tuple[str, int | None]]:
     """Which weights of a subject are scored: as the experiment says, the EMA teacher's only where there is one."""
-    if subject not in plan.runs:
+    run = run_behind(subject)
+    if run not in plan.runs:
         return [("file", None)]
-    recipe = plan.runs[subject].recipe
+    recipe = plan.runs[run].recipe
     follows = any(
         plan.experiment.registry.get("teacher", table.use).facts.get("needs") == "student"
         for table in recipe.teachers.values()

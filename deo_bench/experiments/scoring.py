@@ -11,18 +11,19 @@ import torch
 from deo_bench.backbone import Backbone
 from deo_bench.data import Pack
 from deo_bench.engine.build import Statistics, build_frozen, build_student
-from deo_bench.engine.embed import Evaluated
+from deo_bench.engine.embed import Beside, Evaluated
 from deo_bench.engine.evaluate import Evaluator
 from deo_bench.engine.request import REFERENCES, Request
 from deo_bench.engine.stored import run_of_teacher, stored_student
 from deo_bench.errors import CannotWrite, StoreError, UserError
 from deo_bench.experiments.events import Event, Note, Scored, ScoreFailed, Waiting
 from deo_bench.experiments.plan import Plan
-from deo_bench.experiments.subjects import Row
+from deo_bench.experiments.subjects import Row, baseline_row, first_bands, run_behind
 from deo_bench.files import sweep
 from deo_bench.recipe import PartTable
 from deo_bench.store import Lease, LeaseLost
 from deo_bench.students import Student
+from deo_bench.teachers import Teacher
 
 WAIT_SECONDS = 0.5
 
@@ -94,32 +95,49 @@ class ScoringJob:
         """The backbone of a request: a run's student, or a baseline."""
         registry = self.plan.experiment.registry
         if row.part is None:
-            run = self.plan.store.run(request.subject)
+            run = self.plan.store.run(run_behind(request.subject))
             if not run.is_done():
                 raise StoreError(f"run {run.name} is {run.state}: {run.info.get('reason', 'it has no weights')}")
             path = run.weights(request.weights, request.step)
             if not path.is_file():
                 raise StoreError(f"{path}: there are no such weights")
             weights = run.weights_checksum(request.weights, request.step)
-            return Evaluated(weights, lambda pack: stored_student(run, registry, request.weights, request.step))
+            held = None if row.recipe is None else row.recipe.student.teacher
+            given = (run, registry, request.weights, request.step, held)
+            return Evaluated(weights, lambda pack: stored_student(*given), beside=self._beside(row))
         part = row.part
         on_bands = registry.get("teacher", part.use).facts.get("needs") == "bands"
         return Evaluated(request.subject, lambda pack: self._baseline(part, request.bands, pack), on_bands)
+
+    def _beside(self, row: Row) -> Beside | None:
+        """The frozen teacher whose features stand beside a row's, kept as those of its own row are."""
+        if row.beside is None:
+            return None
+        teacher, identifier = row.beside, self.plan.identifier
+        own = baseline_row(teacher, self.plan.experiment, None, identifier).subjects[0][1]
+        bands = first_bands(teacher, identifier, self.plan.store)
+        return Beside(Evaluated(own, lambda pack: self._baseline(teacher, bands, pack)), bands)
 
     def _baseline(self, part: PartTable, bands: str, pack: Pack) -> Backbone:
         """A backbone that is no run; one that takes any bands is normalised by the task's own pixels."""
         registry = self.plan.experiment.registry
         if registry.get("teacher", part.use).facts.get("needs") != "bands":
-            load = lambda table: run_of_teacher(table, self.plan.identifier, self.plan.store)  # noqa: E731
-            return build_frozen(part, load, registry)
+            return self._frozen(part)
         statistics = Statistics.of(pack)
         chosen = statistics.bands_of(bands)
         given = (bands, chosen, statistics.normalisation(chosen))
         backbone: Backbone = registry.build("teacher", part.use, *given, options=part.options)
         return backbone
 
+    def _frozen(self, part: PartTable) -> Teacher:
+        """A teacher of weights of its own, or of a stored run's."""
+        plan = self.plan
+        return build_frozen(
+            part, lambda table: run_of_teacher(table, plan.identifier, plan.store), plan.experiment.registry
+        )
+
     def _fresh(self, row: Row, request: Request, pack: Pack) -> Student:
         """An untrained student for the supervised reference: one band set, normalised by the task's own pixels."""
         assert row.recipe is not None
         table = row.recipe.student.model_copy(update={"bands": (request.bands,)})
-        return build_student(table, Statistics.of(pack), self.plan.experiment.registry, 0)
+        return build_student(table, Statistics.of(pack), self.plan.experiment.registry, 0, self._frozen)

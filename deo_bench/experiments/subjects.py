@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from deo_bench.errors import MissingInput
+from deo_bench.engine.request import JOINED_VERSION
+from deo_bench.errors import MissingInput, StoreError
 from deo_bench.experiments.file import Experiment
+from deo_bench.files import read_json
 from deo_bench.recipe import Identifier, PartTable, Recipe, as_untrained, digest
 from deo_bench.reports.entries import Kind
+from deo_bench.store import Store
 from deo_bench.weights import locate
 
 
@@ -16,7 +19,8 @@ class Row:
     """A row of the table: its label, what kind it is, its subjects by seed, and what is worth a mark.
 
     kind: `cell` of the grid, `baseline` (trivial, untrained, a teacher) or `reference` (one number a task, whatever
-    the probe); part: of a backbone that is no run; settings: of a cell, by dotted path.
+    the probe), or `bound` (a cell's features beside those of the frozen teacher `beside`); part: of a backbone that is
+    no run; settings: of a cell, by dotted path.
     """
 
     label: str
@@ -24,6 +28,7 @@ class Row:
     subjects: tuple[tuple[int | None, str], ...]
     part: PartTable | None = None
     recipe: Recipe | None = None
+    beside: PartTable | None = None
     settings: tuple[tuple[str, object], ...] = ()
     marks: tuple[str, ...] = field(default=(), compare=False)
 
@@ -38,6 +43,8 @@ def baseline_row(part: PartTable, experiment: Experiment, recipe: Recipe | None,
         student = {"student": recipe.student.model_dump(mode="json", exclude={"bands"})}
         versions = [experiment.registry.get("probe", "supervised").identity]
         versions.append(experiment.registry.get("student", recipe.student.use).identity)
+        if recipe.student.teacher is not None:
+            versions.append(str(identifier.teacher(recipe.student.teacher)))
         label = f"supervised {recipe.student.use}"
         return _reference(
             label, whole, {"use": part.use, "options": whole.options, **student, "versions": versions}, recipe
@@ -45,6 +52,36 @@ def baseline_row(part: PartTable, experiment: Experiment, recipe: Recipe | None,
     told["weights"] = identifier.teacher(part)
     told["version"] = experiment.registry.get("teacher", part.use).identity
     return Row(part.use, "baseline", ((None, f"backbones/{part.use}-{digest(told)}"),), part)
+
+
+def bound_row(cell: Row, teacher: PartTable, identifier: Identifier) -> Row:
+    """The row of a cell with a frozen teacher beside it; its subjects say both, so no score of theirs is another's."""
+    told: dict[str, object] = {"use": teacher.use, "options": teacher.options}
+    told["weights"] = identifier.teacher(teacher)
+    told |= {"version": identifier.registry.get("teacher", teacher.use).identity, "joined": JOINED_VERSION}
+    subjects = tuple((seed, f"backbones/{run}+{teacher.use}-{digest(told)}") for seed, run in cell.subjects)
+    return Row(f"{cell.label} + {teacher.use}", "bound", subjects, recipe=cell.recipe, beside=teacher)
+
+
+def run_behind(subject: str) -> str:
+    """The run whose student a subject's features are from: of a bound the run before the plus, else itself."""
+    return subject.removeprefix("backbones/").partition("+")[0] if "+" in subject else subject
+
+
+def first_bands(teacher: PartTable, identifier: Identifier, store: Store) -> str:
+    """The name of the band set that a frozen teacher is shown, told without building it."""
+    if teacher.options.get("sees"):
+        return str(teacher.options["sees"])
+    needed = identifier.prerequisite(teacher)
+    if needed is None:
+        return str(identifier.registry.get("teacher", teacher.use).facts.get("bands", ["rgb"])[0])
+    if needed.recipe is not None:
+        return needed.recipe.student.bands[0]
+    path = store.run(str(needed.run)).path / "recipe.json"
+    try:
+        return str(read_json(path)["recipe"]["student"]["bands"][0])
+    except (KeyError, TypeError, IndexError):
+        raise StoreError(f"{path}: torn or foreign: it names no band set") from None
 
 
 def untrained_rows(

@@ -29,7 +29,8 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]:
     found = list(_within("", a["recipe"], b["recipe"]))
     found += _versions(a.get("parts", {}), b.get("parts", {}))
     weights = _both(a.get("weights") or {}, b.get("weights") or {})
-    found += [Difference(f"teachers.{role} (weights)", mine, other) for role, mine, other in weights]
+    place = {"student": "student.teacher"}
+    found += [Difference(f"{place.get(r, f'teachers.{r}')} (weights)", mine, other) for r, mine, other in weights]
     for key, told in (("data", "data (fingerprint)"), ("engine", "engine (version)")):
         found += [Difference(told, mine, other) for name, mine, other in _both(a, b) if name == key]
     return found

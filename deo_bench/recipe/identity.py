@@ -74,7 +74,7 @@ class Identifier:
             "parts": self._versions(recipe),
             "engine": ENGINE_VERSION,
             "data": self.data(recipe.data),
-            "weights": {role: self.teacher(table) for role, table in recipe.teachers.items()},
+            "weights": {role: self.teacher(table) for role, table in recipe.every_teacher.items()},
         }
 
     def data(self, table: PartTable) -> str:
@@ -155,6 +155,8 @@ def _parts(recipe: Recipe) -> Iterator[tuple[str, PartTable, tuple[str, ...]]]:
     yield "data", recipe.data, ("data",)
     yield "student", recipe.student, ("student",)
     yield "stem", recipe.student.stem, ("student", "stem")
+    if recipe.student.teacher is not None:
+        yield "teacher", recipe.student.teacher, ("student", "teacher")
     yield "balance", recipe.balance, ("balance",)
     for role, table in recipe.teachers.items():
         yield "teacher", table, ("teachers", role)

@@ -17,6 +17,8 @@ Crops = Literal["global", "all"]
 Aggregate = Literal["mean_loss", "mean_target", "concat_target"]
 Beta = Annotated[Number, Ge(0), Lt(1)]
 Grid = Literal["target", "student", "smaller"]
+PIXELS = "pixels"
+"""What a term goes toward that reconstructs: the student's own normalised input, each cell's pixels as its channels."""
 
 
 class Table(BaseModel):
@@ -33,10 +35,14 @@ class PartTable(Table):
 
 
 class StudentTable(PartTable):
-    """The student: a family, the band sets that it is fed, its stem, and how its pixels are normalised."""
+    """The student: a family, the band sets that it is fed, its stem, and how its pixels are normalised.
+
+    teacher: the frozen teacher that is handed to a student that injects one's maps.
+    """
 
     bands: tuple[str, ...]
     stem: PartTable
+    teacher: PartTable | None = None
     normalise: Named = "dataset_zscore"
 
 
@@ -60,9 +66,9 @@ class HeadTable(PartTable):
 class Term(Table):
     """A loss with a target, a place, a head and a weight.
 
-    toward: roles of teachers, or `student` (another pass of the same student), or nothing; on, target_on: pooled
-    names or levels; head: a name under [heads], a head of the term's own (an `mlp` where nothing is said and the loss
-    needs one width), or none.
+    toward: roles of teachers, or `student` (another pass of the same student), `pixels` (its own input), or nothing;
+    on, target_on: pooled names or levels, two by two, but for a head that takes all levels of `on` together; head: a
+    name under [heads], a head of the term's own (an `mlp` where nothing is said and the loss needs one width), or none.
     """
 
     loss: str
@@ -86,7 +92,8 @@ class Train(Table):
 
     warmup: share of the steps in which the learning rate rises from 0; weight_decay: from and to, cosine, only on
     tensors of two dimensions or more; clip: of the gradient's norm, globally or a tensor at a time, none for no
-    clipping.
+    clipping; clusters: how many groups images that carry none are put into by their mean spectrum, for losses that
+    need groups.
     """
 
     steps: Annotated[Whole, Ge(0), Le(10**9)] = 100_000
@@ -100,6 +107,7 @@ class Train(Table):
     clip: Positive | None = 3.0
     clip_by: Literal["global", "tensor"] = "global"
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    clusters: Annotated[Whole, Ge(2), Le(10**6)] | None = None
 
 
 class Recipe(Table):
@@ -113,6 +121,12 @@ class Recipe(Table):
     objective: dict[str, Term] = {}
     balance: PartTable
     train: Train
+
+    @property
+    def every_teacher(self) -> dict[str, PartTable]:
+        """Teachers by role, and the one that the student holds as `student`, a name that no role can have."""
+        held = {} if self.student.teacher is None else {"student": self.student.teacher}
+        return {**self.teachers, **held}
 
     @property
     def is_untrained(self) -> bool:

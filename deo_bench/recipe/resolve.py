@@ -12,7 +12,7 @@ from deo_bench.declarations import RESERVED
 from deo_bench.errors import UserError, nearest, shown, unknown
 from deo_bench.features import POOLED
 from deo_bench.recipe.checking import checked, plain, refuse_repeats
-from deo_bench.recipe.models import HeadTable, PartTable, Recipe, StudentTable, TeacherTable, Term, Train
+from deo_bench.recipe.models import PIXELS, HeadTable, PartTable, Recipe, StudentTable, TeacherTable, Term, Train
 from deo_bench.recipe.toml import Located
 from deo_bench.registry import Registry
 from deo_bench.schedules import Schedule
@@ -45,9 +45,13 @@ def resolve(raw: Mapping[str, Any], registry: Registry, source: str = "recipe") 
     used = {role for term in objective.values() for role in term.toward}
     heads = {name: _head(table, registry, f"{source}: heads.{name}") for name, table in named_heads.items()}
     train = checked(Train, raw.get("train", {}), f"{source}: train")
+    views = checked(Views, raw.get("views", {}), f"{source}: views")
+    if views.rgb and not {"rgb"} < set(student.bands):
+        told = f"rgb and another band set, and it is fed {', '.join(student.bands)}"
+        raise UserError(f"{source}: views.rgb: views that are RGB at random are for a student that is fed {told}")
     recipe = Recipe(
         data=part("data", raw["data"], registry, f"{source}: data"),
-        views=checked(Views, raw.get("views", {}), f"{source}: views"),
+        views=views,
         student=student,
         teachers={role: table for role, table in teachers.items() if role in used},
         heads={name: head for name, head in heads.items() if any(t.head == name for t in objective.values())},
@@ -62,6 +66,8 @@ def as_untrained(recipe: Recipe, registry: Registry) -> Recipe:
     """The recipe of the same student untrained: what only training used is put to its default, so there is one."""
     balance = part("balance", {"use": "fixed"}, registry, "balance")
     empty: dict[str, Any] = {"teachers": {}, "heads": {}, "objective": {}}
+    # What a teacher adds to a student that holds it starts at zero.
+    empty["student"] = recipe.student.model_copy(update={"teacher": None})
     return recipe.model_copy(update={**empty, "views": Views(), "balance": balance, "train": Train(steps=0)})
 
 
@@ -111,12 +117,41 @@ def _student(table: Any, registry: Registry, where: str) -> StudentTable:
     refuse_repeats(bands, f"{where}.bands")
     stem = table.get("stem", "dual" if len(bands) > 1 else "single")
     written = {"normalise": table["normalise"]} if "normalise" in table else {}
-    whole = {**base.model_dump(), "bands": bands, "stem": part("stem", stem, registry, f"{where}.stem").model_dump()}
+    held = _held_teacher(base.use, table, registry, where)
+    whole = {
+        **base.model_dump(),
+        "bands": bands,
+        "stem": part("stem", stem, registry, f"{where}.stem").model_dump(),
+        "teacher": None if held is None else held.model_dump(),
+    }
     return checked(StudentTable, whole | written, where)
 
 
+def _held_teacher(use: str, table: Mapping[str, Any], registry: Registry, where: str) -> PartTable | None:
+    """The frozen teacher that the student is handed; `none` is none."""
+    given, key = table.get("teacher"), f"{where}.teacher"
+    if isinstance(given, Mapping) and given.get("use") == NO_TEACHER:
+        given = NO_TEACHER
+    if registry.get("student", use).facts.get("needs") != "teacher":
+        if given not in (None, NO_TEACHER):
+            takers = [name for name, known in registry.all("student").items() if known.facts.get("needs") == "teacher"]
+            raise UserError(f"{key}: student {use!r} takes no teacher; those that do: {', '.join(takers)}")
+        return None
+    if given is None:
+        raise UserError(f'{where}: student {use!r} needs teacher = the name of a frozen teacher, or "none"')
+    return None if given == NO_TEACHER else frozen_teacher(given, registry, key)
+
+
+def frozen_teacher(given: Any, registry: Registry, where: str) -> PartTable:
+    """A teacher that does not follow the student, from its name or its table."""
+    held = part("teacher", given, registry, where)
+    if registry.get("teacher", held.use).facts.get("needs") in ("student", "bands"):
+        raise UserError(f"{where}: expected a frozen teacher with weights or a network of its own, got {held.use!r}")
+    return held
+
+
 def _teacher(role: str, table: Any, registry: Registry, where: str) -> TeacherTable:
-    if role in ("student", NO_TEACHER):
+    if role in ("student", PIXELS, NO_TEACHER):
         raise UserError(f"{where}: {role!r} has a meaning of its own in `toward`; call the role something else")
     named = table.get("use") if isinstance(table, Mapping) else table
     if named == NO_TEACHER:
@@ -162,7 +197,9 @@ def _term(
     toward = tuple(role for role in given if role not in teachers or teachers[role].use != NO_TEACHER)
     if (given and not toward) or table.get("weight", 1) == 0:
         return None
-    on, target_on, is_map = _places(table, base.use, facts, where)
+    head = _head_of(table, bool(facts.get("dimension_free")) or not toward, heads, registry, where)
+    own_targets = _targets_of_levels(head, toward, teachers, heads, registry, where)
+    on, target_on, is_map = _places(table, base.use, facts, own_targets, where)
     written = {key: table[key] for key in ("aggregate", "grid", "target_sees", "pairs", "crops") if key in table}
     weight = table.get("weight", 1.0)
     resolved = {
@@ -175,11 +212,68 @@ def _term(
         "sees": _sees(table, student, where),
         "on": on,
         "target_on": target_on,
-        "head": _head_of(table, bool(facts.get("dimension_free")) or not toward, heads, registry, where),
+        "head": head,
         "target": part("target", table.get("target", "none"), registry, f"{where}.target").model_dump(),
         "weight": checked(Schedule, weight, f"{where}.weight").model_dump() if isinstance(weight, Mapping) else weight,
     }
-    return checked(Term, resolved, where)
+    term = checked(Term, resolved, where)
+    if PIXELS in toward:
+        _check_pixels(term, student, is_map, where)
+    if facts.get("needs_mask") and term.crops == "all":
+        raise UserError(f'{where}.crops: loss {base.use!r} needs masked crops, and only global ones are; say "global"')
+    if facts.get("remembers"):
+        _check_remembered(term, own_targets is not None, where)
+    return term
+
+
+def _check_remembered(term: Term, together: bool, where: str) -> None:
+    """A loss that remembers has one memory, so it is shown one target: several would be mixed in it."""
+    if len(term.on) > 1 and not together:
+        raise UserError(f"{where}.on: loss {term.loss!r} remembers what it was shown; write a term for each level")
+    if len(term.toward) > 1 and term.aggregate == "mean_loss":
+        raise UserError(f"{where}.toward: loss {term.loss!r} remembers what it was shown; write a term for each role")
+
+
+def _check_pixels(term: Term, student: StudentTable, is_map: bool, where: str) -> None:
+    """What a term toward pixels needs: maps, bands that the student is fed, and nothing beside."""
+    if len(term.toward) > 1:
+        raise UserError(f"{where}.toward: {PIXELS!r} stands alone; write a term for each target")
+    if not is_map:
+        raise UserError(f"{where}.on: pixels are reconstructed cell by cell; say on = a level such as late")
+    if term.target.use != "none":
+        raise UserError(f"{where}.target: {term.target.use!r} is fitted on a teacher's features; pixels have none")
+    if term.target_sees is not None and term.target_sees not in student.bands:
+        raise UserError(
+            f"{where}.target_sees: the student is fed no {shown(term.target_sees)}"
+            f"{nearest(term.target_sees, student.bands)}"
+        )
+
+
+def _targets_of_levels(
+    head: str | dict[str, Any] | None,
+    toward: tuple[str, ...],
+    teachers: Mapping[str, TeacherTable],
+    heads: Mapping[str, Any],
+    registry: Registry,
+    where: str,
+) -> bool | None:
+    """Of a head that takes all levels together: whether the target's go through it too; none for any other head."""
+    table = heads[head] if isinstance(head, str) else head
+    use = table.get("use") if isinstance(table, Mapping) else table
+    declared = registry.all("head").get(use) if isinstance(use, str) else None
+    if declared is None or not declared.facts.get("takes_levels"):
+        return None
+    copied = [role == "student" or _follows(role, teachers, registry) for role in toward]
+    if any(copied) and not all(copied):
+        raise UserError(
+            f"{where}.toward: the head {declared.name!r} takes all levels together, and some of these targets pass it "
+            "and some do not; write a term for each"
+        )
+    return any(copied)
+
+
+def _follows(role: str, teachers: Mapping[str, TeacherTable], registry: Registry) -> bool:
+    return role in teachers and registry.get("teacher", teachers[role].use).facts.get("needs") == "student"
 
 
 def _toward(
@@ -187,8 +281,8 @@ def _toward(
 ) -> tuple[str, ...]:
     given = _names(table.get("toward", ()), f"{where}.toward")
     for role in given:
-        if role not in teachers and role != "student":
-            raise unknown("role", role, [*teachers, "student"], f"{where}.toward")
+        if role not in teachers and role not in ("student", PIXELS):
+            raise unknown("role", role, [*teachers, "student", PIXELS], f"{where}.toward")
     refuse_repeats(given, f"{where}.toward")
     if facts.get("needs_target", True) and not given:
         raise UserError(f"{where}.toward: loss {loss!r} needs a target; say toward = a teacher's role")
@@ -196,9 +290,13 @@ def _toward(
 
 
 def _places(
-    table: Mapping[str, Any], loss: str, facts: Mapping[str, Any], where: str
+    table: Mapping[str, Any], loss: str, facts: Mapping[str, Any], own_targets: bool | None, where: str
 ) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
-    """Where the student is looked at, where the target is, and whether these are maps."""
+    """Where the student is looked at, where the target is, and whether these are maps.
+
+    own_targets: false for a head that takes all levels of the student together and none of the target's: there is one
+    place then that the target is at, the last of `on` where none is said.
+    """
     on = _names(table.get("on", "default"), f"{where}.on")
     if not on:
         raise UserError(f"{where}.on: an empty list; say on = a pooled vector such as default, or a level such as late")
@@ -206,8 +304,10 @@ def _places(
     if any(maps) and not all(maps):
         raise UserError(f"{where}.on: pooled vectors and maps in one term; write a term for each")
     _check_takes(loss, facts, any(maps), on, f"{where}.on")
-    target_on = _names(table.get("target_on", list(on)), f"{where}.target_on")
-    if len(target_on) != len(on):
+    target_on = _names(table.get("target_on", list(on) if own_targets is not False else on[-1]), f"{where}.target_on")
+    if own_targets is False and len(target_on) != 1:
+        raise UserError(f"{where}.target_on: one place, which the head takes all of `on` to, got {len(target_on)}")
+    if own_targets is not False and len(target_on) != len(on):
         raise UserError(f"{where}.target_on: as many places as in `on` ({len(on)}), got {len(target_on)}")
     return on, target_on, any(maps)
 

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["cell", "baseline", "reference"]
+Kind = Literal["cell", "bound", "baseline", "reference"]
 
 
 @dataclass(frozen=True)
 class Entry:
     """One row of a table.
 
-    kind: `cell` of the experiment; `baseline`, what is scored without being trained here; `reference`, which has
-    one score a task (probes `majority`, `supervised`) and stands under every probe. subjects: seed (none for what
-    has none) and the subject of its scores. marks: footnotes of the row. teachers: their colours in figures, up to
-    two. reasons: subject -> why it has no score (its run failed, its data are missing). is_untrained: the student
-    as it was before any step.
+    kind: `cell` of the experiment; `bound`, a cell's features beside those of a frozen teacher; `baseline`, what is
+    scored without being trained here; `reference`, which has one score a task (probes `majority`, `supervised`) and
+    stands under every probe. subjects: seed (none for what has none) and the subject of its scores. marks: footnotes
+    of the row. teachers: their colours in figures, up to two. reasons: subject -> why it has no score (its run
+    failed, its data are missing). is_untrained: the student as it was before any step.
     """
 
     label: str

@@ -65,7 +65,7 @@ def _rows(table: Table, view: View) -> list[Row]:
     """The rows with something to show, cells first; of differences only the cells: baselines would squash the scale."""
     if view == "differences":
         return [row for row in table.block("cell") if any(cell.difference for cell in row.cells)]
-    rows = [*table.block("cell"), *table.block("baseline", "reference")]
+    rows = [*table.block("cell"), *table.block("bound"), *table.block("baseline", "reference")]
     return [row for row in rows if any(cell.estimate for cell in row.cells)]
 
 

@@ -23,6 +23,8 @@ _NUMBER, _NUMBER_OR_NONE = (float, int), (float, int, type(None))
 _in_order = itemgetter(*_FIELDS)
 _optional_numbers = itemgetter("low", "high", "step", "num_groups")
 _RUN = re.compile(r"([0-9a-f]{12})-s(-?\d+)")
+_BOUND = re.compile(r"backbones/[0-9a-f]{12}-s(-?\d+)\+.+")
+"""A run's features beside a frozen teacher's: it has the run's seed, and is not the run."""
 _LARGEST = 1 << 16
 """Bytes of the largest score file that is believed to be one; a real one has about a thousand."""
 
@@ -101,8 +103,10 @@ def _reason(error: Exception) -> str:
 
 
 def _run_of(subject: str) -> tuple[str | None, int | None]:
-    match = _RUN.fullmatch(subject)
-    return (match[1], int(match[2])) if match else (None, None)
+    if match := _RUN.fullmatch(subject):
+        return match[1], int(match[2])
+    bound = _BOUND.fullmatch(subject)
+    return None, int(bound[1]) if bound else None
 
 
 def _read_score(path: str, subject: str) -> tuple[Any, ...]:

@@ -172,7 +172,7 @@ def _mark_baselines(entries: Sequence[Entry], found: dict[str, Found], cells: di
 
 def _sorted(rows: Sequence[Row], place: int, columns: Sequence[Column]) -> tuple[Row, ...]:
     sign = columns[place].sign
-    kinds: list[Kind] = ["cell", "baseline", "reference"]
+    kinds: list[Kind] = ["cell", "bound", "baseline", "reference"]
     return tuple(
         sorted(rows, key=lambda row: (kinds.index(row.kind), -sign * _value(row.cells[place], -sign * float("inf"))))
     )

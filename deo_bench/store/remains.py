@@ -17,7 +17,7 @@ PRUNED = "pruned"
 """The state of a run whose weights were pruned and whose recipe, record and scores are kept."""
 
 _RECORD = ("recipe.json", "run.json", "scores")
-_FILES = re.compile(r"recipe\.json|run\.json|lease|train\.jsonl|(student|ema)(-\d+)?\.safetensors")
+_FILES = re.compile(r"recipe\.json|run\.json|lease|train\.jsonl|(student|ema)(-\d+)?\.safetensors|targets\.safetensors")
 _SCORES = re.compile(r"lease|.+\.(json|npz|npy|png)")
 _UNFINISHED = {"missing": "nothing was written", "failed": "failed", "started": "not finished", PRUNED: "not finished"}
 

@@ -42,6 +42,10 @@ class Student(Backbone):
     `__init__(stem, band_sets, normalisations, *, options)` for a family: `stem(width, patch)` builds the stem.
     `embed` and `trunk` are apart so that crops of one size share the trunk's pass across stems; `extract` is the one
     after the other. Students with batch statistics set `has_batch_statistics`, and their passes stay apart.
+
+    The fact `needs="teacher"`: the engine hands in the frozen teacher that the student's table names, or none, before
+    the options (`__init__(stem, band_sets, normalisations, teacher, *, options)`). What it adds has to start at zero:
+    untrained, the student is the one without a teacher.
     """
 
     has_batch_statistics = False
@@ -64,6 +68,9 @@ class Student(Backbone):
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """Embed, then the trunk."""
         return self.trunk(self.embed(pixels, sees), levels)
+
+    def after_step(self) -> None:
+        """Change buffers once the optimiser has stepped, before any teacher follows; nothing by default."""
 
 
 stem = decorator("stem", Stem)

@@ -20,3 +20,12 @@ def replace_masked(tokens: Tensor, mask: Tensor | None, token: Tensor) -> Tensor
         raise UserError(f"a mask of {tuple(mask.shape[1:])} cells does not fit a grid of {height} x {width} tokens")
     cells = mask.bool().repeat_interleave(rows, 1).repeat_interleave(columns, 2)
     return token.to(tokens.dtype).where(cells[..., None], tokens)
+
+
+def over_pixels(pixels: Tensor, mask: Tensor | None) -> Tensor:
+    """Normalised pixels [B, C, H, W] with those of masked cells [B, h, w] at zero, which is their mean."""
+    if mask is None:
+        return pixels
+    height, width = pixels.shape[-2:]
+    cells = mask.bool().repeat_interleave(height // mask.shape[1], 1).repeat_interleave(width // mask.shape[2], 2)
+    return pixels.masked_fill(cells[:, None], 0.0)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from deo_bench.backbone import Backbone
 from deo_bench.errors import UserError, nearest
-from deo_bench.features import Features
+from deo_bench.features import Features, Images
 from deo_bench.teachers import Teacher
 
 
@@ -34,6 +34,10 @@ class Delegate(Teacher):
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """What the backbone says."""
         return self.backbone.extract(pixels, sees, levels)
+
+    def beside(self, images: Images) -> Tensor | None:
+        """What the backbone takes beside its own bands."""
+        return self.backbone.beside(images)
 
     def map_width(self, level: str) -> int:
         """Channels of the backbone's level."""

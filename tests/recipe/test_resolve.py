@@ -103,3 +103,54 @@ def test_what_does_not_fit_is_one_line_with_the_place(registry: Registry, change
         resolve(recipe(**change), registry, "file.toml")
     assert told in str(error.value) and str(error.value).startswith("file.toml: ")
     assert "\n" not in str(error.value)
+
+
+LADDER = {"loss": "mse", "toward": "optical", "sees": "rgb", "on": ["early", "late"], "head": {"use": "ladder"}}
+PIXELS = {"loss": "mae_pix", "toward": "pixels", "on": "late"}
+
+
+def test_a_ladder_has_one_target_place_unless_its_target_passes_it_too(registry: Registry) -> None:
+    tables = with_optical()
+    tables["heads"]["shared"] = {"use": "ladder", "width": 9}
+    shared = {**LADDER, "head": "shared", "target_on": "mid"}
+    follower = {**LADDER, "toward": "spectral", "sees": "s2_10"}
+    itself = {**LADDER, "toward": "student", "target_sees": "s2_10"}
+    tables["objective"] = {"own": LADDER, "shared": shared, "follower": follower, "itself": itself}
+    made = resolve(tables, registry).objective
+    assert made["own"].on == ("early", "late")
+    assert [made[name].target_on for name in made] == [("late",), ("mid",), ("early", "late"), ("early", "late")]
+
+
+def test_pixels_have_a_head_and_the_pairs_of_maps(registry: Registry) -> None:
+    made = resolve(recipe(objective={"pixels": PIXELS}), registry).objective["pixels"]
+    assert (made.toward, made.pairs, made.crops, made.target_on) == (("pixels",), "same", "global", ("late",))
+    assert made.head is not None
+    assert not resolve(recipe(objective={"pixels": PIXELS}), registry).teachers
+
+
+@pytest.mark.parametrize(
+    ("term", "told"),
+    [
+        ({**LADDER, "target_on": ["early", "late"]}, "objective.a.target_on: one place, which the head takes all of"),
+        ({**LADDER, "toward": ["optical", "spectral"]}, "objective.a.toward: the head 'ladder' takes all levels"),
+        ({**LADDER, "toward": "spectral", "target_on": "late"}, "objective.a.target_on: as many places as in `on` (2)"),
+        ({**PIXELS, "loss": "l1", "on": "default"}, "objective.a.on: pixels are reconstructed cell by cell; say on = "),
+        ({**PIXELS, "toward": ["pixels", "spectral"]}, "objective.a.toward: 'pixels' stands alone"),
+        ({**PIXELS, "target": "channel_std"}, "objective.a.target: 'channel_std' is fitted on a teacher's features"),
+        ({**PIXELS, "target_sees": "s2_13"}, "objective.a.target_sees: the student is fed no 's2_13'"),
+        ({**PIXELS, "crops": "all"}, "objective.a.crops: loss 'mae_pix' needs masked crops"),
+        ({**PIXELS, "toward": "pixel"}, "objective.a.toward: unknown role 'pixel', did you mean 'pixels'"),
+        ({"loss": "mae_pix", "on": "late"}, "objective.a.toward: loss 'mae_pix' needs a target"),
+    ],
+)
+def test_ladders_and_pixels_that_do_not_fit_are_one_line(registry: Registry, term: dict[str, Any], told: str) -> None:
+    tables = with_optical()
+    tables["objective"] = {"a": term}
+    with pytest.raises(UserError) as error:
+        resolve(tables, registry, "file.toml")
+    assert told in str(error.value) and "\n" not in str(error.value)
+
+
+def test_no_teacher_is_called_pixels(registry: Registry) -> None:
+    with pytest.raises(UserError, match="teachers.pixels: 'pixels' has a meaning of its own"):
+        resolve(recipe(teachers={"pixels": {"use": "ema"}}), registry)

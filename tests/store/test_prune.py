@@ -211,6 +211,7 @@ def test_what_is_foreign_is_named_and_left_alone(disk: Disk, tmp_path: Path) -> 
     write_bytes(disk.root / "notes.txt", b"mine")
     write_bytes(disk.root / mixed / "figure.svg", b"mine")
     write_bytes(disk.root / mixed / "my.safetensors", b"mine")
+    write_bytes(disk.root / mixed / "targets.safetensors", b"fitted")
     write_json(disk.root / changed / "recipe.json", {"recipe": "edited"})
     write_bytes(disk.root / ("0" * 12 + "-s0") / "photo.jpg", b"mine")
     (tmp_path / "elsewhere").mkdir()
@@ -228,6 +229,7 @@ def test_what_is_foreign_is_named_and_left_alone(disk: Disk, tmp_path: Path) -> 
         f"{mixed}/scores/table.xlsx": "not of deo-bench",
     }
     assert (disk.root / mixed / "figure.svg").is_file() and (disk.root / mixed / "scores" / "table.xlsx").is_file()
+    assert not (disk.root / mixed / "targets.safetensors").exists()
     assert not (disk.root / mixed / "student.safetensors").exists() and disk.store.run(mixed).state == "pruned"
     assert (disk.root / changed / "student.safetensors").is_file()
     assert names(disk.look(keep=[kept], scores=True)) == []

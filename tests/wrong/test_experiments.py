@@ -149,6 +149,15 @@ SETS: list[tuple[str, tuple[str, ...]]] = [
         ("target.use: unknown target 'channel_sd'", "did you mean 'channel_std'?"),
     ),
     ("objective.compress.epz=1", ("objective.compress.epz: loss 'compression' has no option 'epz'",)),
+    (
+        'objective.m={loss="queue_kl", toward="spectral", on=["default", "mean"]}',
+        ("objective.m.on: loss 'queue_kl' remembers", "a term for each level"),
+    ),
+    (
+        'objective.m={loss="dino_dual_center", toward="spectral"}',
+        ("objective.m: loss 'dino_dual_center' needs groups", "train.clusters = 8"),
+    ),
+    ("train.clusters=1", ("train.clusters: has to be",)),
     ("objective.expand.eps=nan", ("objective.expand.eps: has to be",)),
     ("balance=fixd", ("balance.use: unknown balance 'fixd'", "did you mean 'fixed'?")),
     # Data

@@ -75,12 +75,13 @@ def expect_shape(values: torch.Tensor, shape: tuple[int, ...], what: str) -> Non
 
 
 def _contracts() -> dict[str, tuple[Build, tuple[Rule, ...]]]:
-    from deo_bench.engine.contract import backbones, heads, losses, targets
+    from deo_bench.engine.contract import backbones, balances, heads, losses, targets
 
     return {
         "loss": (losses.build, losses.RULES),
         "head": (heads.build, heads.RULES),
         "target": (targets.build, targets.RULES),
+        "balance": (balances.build, balances.RULES),
         "stem": (backbones.build_stem, backbones.STEM_RULES),
         "student": (backbones.build_student, backbones.STUDENT_RULES),
         "teacher": (backbones.build_teacher, backbones.TEACHER_RULES),

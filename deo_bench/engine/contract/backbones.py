@@ -31,13 +31,16 @@ def build_stem(registry: Registry, declared: Declaration, options: Mapping[str, 
 
 
 def build_student(registry: Registry, declared: Declaration, options: Mapping[str, Any]) -> Student:
-    """A student with DEO's stem."""
+    """A student with DEO's stem; one that is handed a teacher gets the one that needs no weights."""
 
     def stem(width: int, patch: int) -> Stem:
         built: Stem = registry.build("stem", "dual", SETS, width, patch)
         return built
 
-    student: Student = registry.build("student", declared.name, stem, SETS, NORMALISATIONS, options=options)
+    given: list[Any] = [stem, SETS, NORMALISATIONS]
+    if declared.facts.get("needs") == "teacher":
+        given.append(registry.build("teacher", "descriptors").freeze())
+    student: Student = registry.build("student", declared.name, *given, options=options)
     return student.eval()
 
 

@@ -19,7 +19,8 @@ _PAIRS = {"cross": [(0, 1), (1, 0)], "same": [(0, 0), (1, 1)], "all": [(0, 0), (
 
 def build(registry: Registry, declared: Declaration, options: Mapping[str, Any]) -> Loss:
     """A loss as the objective builds it."""
-    loss: Loss = registry.build("loss", declared.name, options=options)
+    widths = (WIDTH, _target_width(declared)) if declared.facts.get("needs_widths") else ()
+    loss: Loss = registry.build("loss", declared.name, *widths, options=options)
     return loss
 
 
@@ -96,14 +97,14 @@ def per_image_values_mean_it(loss: Loss, declared: Declaration) -> None:
     if not isinstance(loss, PairLoss):
         return
     for student, target in _inputs(declared):
-        batch = _batch(declared, student)
         assert target is not None
         try:
-            values = loss.per_image(student, target, batch)
+            values = loss.per_image(student, target, _batch(declared, student))
         except TypeError:
             return
         expect(tuple(values.shape) == (IMAGES,), f"they are {list(values.shape)}")
-        expect(torch.allclose(values.mean(), loss(student, target, batch)), "their mean is another number")
+        whole = loss(student, target, _batch(declared, student))
+        expect(torch.allclose(values.mean(), whole), "their mean is another number")
 
 
 RULES = (
@@ -122,11 +123,15 @@ def _inputs(declared: Declaration) -> Iterator[tuple[Tensor, Tensor | None]]:
     """A student [V, B, D, *grid] and a target for each place the loss takes, in float64."""
     takes = declared.facts.get("takes", "both")
     places: dict[str, list[tuple[int, ...]]] = {"pooled": [()], "maps": [GRID], "both": [(), GRID]}
-    target_width = WIDTH + 4 if declared.facts.get("dimension_free") else WIDTH
+    target_width = _target_width(declared)
     for grid in places[takes]:
         student = torch.randn(VIEWS, IMAGES, WIDTH, *grid, dtype=torch.float64)
         target = torch.randn(VIEWS, IMAGES, target_width, *grid, dtype=torch.float64)
         yield student, target if declared.facts.get("needs_target", True) else None
+
+
+def _target_width(declared: Declaration) -> int:
+    return WIDTH + 4 if declared.facts.get("dimension_free") else WIDTH
 
 
 def _batch(declared: Declaration, student: Tensor, order: Tensor | None = None) -> Batch:
@@ -138,6 +143,7 @@ def _batch(declared: Declaration, student: Tensor, order: Tensor | None = None) 
         mask = mask if order is None else mask[:, order]
     return Batch(
         index=index if order is None else index[order],
+        groups=(index if order is None else index[order]) // 2 % 2,
         pairs=_PAIRS[declared.facts.get("pairs", "cross")],
         mask=mask,
         generator=torch.Generator().manual_seed(0),
