@@ -88,7 +88,7 @@ class Term(Table):
 
 
 class Train(Table):
-    """How a student is trained; the defaults are DEO's (FACTS: learning rate for a global batch of 256).
+    """How a student is trained; the defaults are DEO's (the learning rate is for a global batch of 256).
 
     warmup: share of the steps in which the learning rate rises from 0; weight_decay: from and to, cosine, only on
     tensors of two dimensions or more; clip: of the gradient's norm, globally or a tensor at a time, none for no
