@@ -84,10 +84,12 @@ class Recorder:
         """The weights: of the student, and of a teacher that follows it."""
         self.lease.check()
         write_bytes(self.run.weights("student", step), tensors_of(training.student, training.recipe.student.use))
-        for teacher in training.teachers.values():
-            if teacher.follows:
-                write_bytes(self.run.weights("ema", step), tensors_of(teacher.backbone, training.recipe.student.use))
-                break
+        following = {role: teacher for role, teacher in training.teachers.items() if teacher.follows}
+        # Of several that follow, the moving average is the one that is meant by its name.
+        named = [role for role in following if training.recipe.teachers[role].use == "ema"]
+        for role in (named or list(following))[:1]:
+            weights = tensors_of(following[role].backbone, training.recipe.student.use)
+            write_bytes(self.run.weights("ema", step), weights)
 
     def finish(self, training: Training, statistics: Statistics, seconds: float, marks: list[str]) -> None:
         """Weights and fitted targets, then `run.json`: a run that has it is done. The state to resume from goes."""

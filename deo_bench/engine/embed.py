@@ -14,6 +14,7 @@ from deo_bench.backbone import Backbone
 from deo_bench.data import Pack
 from deo_bench.engine.build import images_of
 from deo_bench.engine.checks import warn_of_units
+from deo_bench.engine.request import EVALUATION_VERSION
 from deo_bench.features import Images
 from deo_bench.files import write_whole
 from deo_bench.probes.protocols import ProtocolRecord
@@ -59,6 +60,7 @@ def embed(
         "view": [protocol.size, protocol.interpolation, protocol.normalise, protocol.pooling],
         "statistics": pack.content if protocol.normalise == "dataset" else native,
         "device": device.type,
+        "version": EVALUATION_VERSION,
     }
     path = cache / "embeddings" / f"{digest(told, 24)}.npy"
     kept = _kept(path, len(pack))

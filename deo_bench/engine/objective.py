@@ -227,6 +227,9 @@ class Objective(nn.Module):
             work.heads[at] = self._head(self._head_key(work.name, *at), work, widths)
         if role == PIXELS:
             work.targets[at] = nn.Identity()
+        elif role and (teacher is None or teacher.follows) and term.head is not None and not work.together:
+            self._check_copied(work, place, widths)
+        if role and not (teacher is not None and not teacher.follows):
             self._check_widths(work, *at, widths)
         if teacher is not None and not teacher.follows:
             transform = self._registry.build("target", term.target.use, widths.target, options=term.target.options)
@@ -270,6 +273,15 @@ class Objective(nn.Module):
                 f"objective.{work.name}: {place} is {widths.student} wide and the target from {role!r} "
                 f"{widths.theirs}; "
                 "leave `head` out for a head of the term's own, or give the shared head that width"
+            )
+
+    def _check_copied(self, work: TermAtWork, place: Place, widths: Widths) -> None:
+        """A target that passes the term's own head has to be as wide as what the head was made for."""
+        if widths.target != widths.given[0]:
+            mine, theirs = widths.given[0], f"{place.target_on[-1]} of the target {widths.target}"
+            raise UserError(
+                f"objective.{work.name}: {place.name} is {mine} wide and {theirs}, and both pass one head; "
+                "say target_on = a place of the same width"
             )
 
     def _check_places(self, name: str, term: Term, student: Student, teachers: Mapping[str, Teacher]) -> None:

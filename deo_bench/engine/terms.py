@@ -90,6 +90,8 @@ class TermAtWork(nn.Module):
         if len(roles) == 1 or self.term.aggregate == "mean_loss":
             return list(zip(roles, targets, strict=True))
         tensors = [target for target in targets if target is not None]
+        if tensors[0].ndim > 3:
+            tensors = [_resized(target, tuple(tensors[0].shape[-2:])) for target in tensors]
         if self.term.aggregate == "concat_target":
             return [(roles[0], torch.cat(tensors, dim=2))]
         return [(roles[0], torch.stack(tensors).mean(0))]

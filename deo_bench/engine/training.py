@@ -69,6 +69,8 @@ class Training:
                 teacher = frozen.get(table)
             self.teachers[role] = teacher.freeze().to(device)
         self.objective = Objective(recipe, self.student, self.teachers, registry, seed).to(device)
+        for teacher in self.teachers.values():
+            teacher.to(device)  # again, for the heads that it has copied meanwhile
         frozen.expect(recipe, self.teachers)
         for role, _, term in roles_and_terms(recipe):
             teacher = self.teachers[role]

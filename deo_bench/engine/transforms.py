@@ -18,6 +18,7 @@ from deo_bench.errors import UserError
 from deo_bench.features import POOLED
 from deo_bench.files import one_at_a_time, write_bytes
 from deo_bench.recipe import Identifier, TeacherTable, digest
+from deo_bench.recipe.identity import ENGINE_VERSION
 from deo_bench.registry import Registry
 from deo_bench.students import Student
 from deo_bench.targets import Target
@@ -52,6 +53,7 @@ def fit_transforms(run: Training, source: Source, identifier: Identifier, cache:
             ],
             "place": [target_place, target_sees(term, teacher)],
             "transform": [term.target.model_dump(), registry.get("target", term.target.use).identity],
+            "engine": ENGINE_VERSION,
             "data": [source.pack.content, source.settings.model_dump(mode="json"), NUM_IMAGES],
         }
         path = cache / "statistics" / f"{digest(told, 24)}.safetensors"

@@ -18,26 +18,34 @@ from deo_bench.store import Store
 
 
 def check_images(recipe: Recipe, experiment: Experiment, identifier: Identifier) -> None:
-    """The images that a recipe trains on have the student's bands, fill a batch, and carry groups where a loss asks."""
+    """The images that a recipe trains on have the student's bands, fill a batch, and carry what its terms ask for."""
     source = experiment.registry.build("data", recipe.data.use, options=recipe.data.options)
-    count, has_groups = recipe.data.options.get("count"), recipe.train.clusters is not None
-    if source.inputs(identifier.places):
-        pack = source.pack(identifier.places)
+    pack = source.pack(identifier.places) if source.inputs(identifier.places) else None
+    count = recipe.data.options.get("count")
+    if pack is not None:
         count = len(pack.splits["fit"]) if "fit" in pack.splits else len(pack)
-        has_groups = has_groups or pack.groups is not None
-        for name in recipe.student.bands:
-            if not has_bands(pack.bands, band_set(name)):
-                lacking = ", ".join(band for band in band_set(name) if not has_bands(pack.bands, (band,)))
-                raise UserError(
-                    f"student.bands: the images of data {recipe.data.use!r} lack {lacking} of {name!r}; "
-                    f"they have {', '.join(pack.bands)}"
-                )
+        _check_bands(recipe, pack)
     if not recipe.is_untrained and isinstance(count, int) and recipe.train.batch > count:
         raise UserError(f"train.batch: {recipe.train.batch} is more than the {count} images; say that or less")
+    # What is generated has finer images where its option says so, and never groups.
+    has_fine = recipe.data.options.get("fine", 1) != 1 if pack is None else pack.fine is not None
+    if recipe.views.fine and not has_fine:
+        raise UserError(f"views.fine: data {recipe.data.use!r} has no finer images; leave it out, or say 0")
+    has_groups = recipe.train.clusters is not None or (pack is not None and pack.groups is not None)
     for name, term in recipe.objective.items():
         if not has_groups and experiment.registry.get("loss", term.loss).facts.get("needs_groups"):
             raise UserError(
                 f"objective.{name}: loss {term.loss!r} needs groups, and the images carry none; say train.clusters = 8"
+            )
+
+
+def _check_bands(recipe: Recipe, pack: Pack) -> None:
+    for name in recipe.student.bands:
+        if not has_bands(pack.bands, band_set(name)):
+            lacking = ", ".join(band for band in band_set(name) if not has_bands(pack.bands, (band,)))
+            raise UserError(
+                f"student.bands: the images of data {recipe.data.use!r} lack {lacking} of {name!r}; "
+                f"they have {', '.join(pack.bands)}"
             )
 
 

@@ -66,11 +66,13 @@ class CohortJob:
         """From building to the last file; a run that goes wrong is recorded, and the rest goes on."""
         began = time.perf_counter()
         first = claimed[0][0]
-        pack = self._pack(first)
-        statistics = Statistics.of(pack)
-        clean = any(needs_clean(run.recipe) for run, _ in claimed)
-        settings = first.recipe.train
-        source = Source(pack, first.recipe.views, settings.batch, first.seed, self.device, clean, settings.clusters)
+        try:
+            source = self._source(claimed)
+        except UserError as error:
+            for run, lease in claimed:
+                yield self._failed(run, str(error), Recorder(self.plan.store.run(run.name), lease, {}))
+            return
+        statistics = Statistics.of(source.pack)
         frozen = FrozenTeachers(self._frozen)
         for run, lease in claimed:
             try:
@@ -200,10 +202,20 @@ class CohortJob:
         self.outcome.failed.append(f"{run.labels[0]}, seed {run.seed}: {reason}")
         return RunEnded(run.name, run.labels[0], 0.0, reason=reason)
 
+    def _source(self, claimed: list[Claim]) -> Source:
+        """The batches that the cohort shares."""
+        first = claimed[0][0]
+        clean = any(needs_clean(run.recipe) for run, _ in claimed)
+        given = (self._pack(first), first.recipe.views, first.recipe.train.batch, first.seed, self.device)
+        return Source(*given, clean, first.recipe.train.clusters)
+
     def _pack(self, run: PlannedRun) -> Pack:
         table = run.recipe.data
         source = self.plan.experiment.registry.build("data", table.use, options=table.options)
         pack: Pack = source.pack(self.plan.places)
+        # What is generated has another fingerprint than its content, and cannot change meanwhile.
+        if source.inputs(self.plan.places) and pack.content != self.plan.identifier.data(table):
+            raise UserError(f"data {table.use!r} has changed since the grid was planned; start it again")
         return pack
 
     def _frozen(self, table):  # type: ignore[no-untyped-def]

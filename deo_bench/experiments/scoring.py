@@ -101,7 +101,8 @@ class ScoringJob:
             path = run.weights(request.weights, request.step)
             if not path.is_file():
                 raise StoreError(f"{path}: there are no such weights")
-            weights = run.weights_checksum(request.weights, request.step)
+            # Not the checksum alone: students that differ in what has no weights can have equal ones.
+            weights = f"{run.name} {run.weights_checksum(request.weights, request.step)}"
             held = None if row.recipe is None else row.recipe.student.teacher
             given = (run, registry, request.weights, request.step, held)
             return Evaluated(weights, lambda pack: stored_student(*given), beside=self._beside(row))

@@ -24,7 +24,10 @@ NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def resolve(raw: Mapping[str, Any], registry: Registry, source: str = "recipe") -> Recipe:
-    """A recipe from its tables; terms of weight 0 or toward no teacher are dropped, with what only they used."""
+    """A recipe from its tables; terms of weight 0 or toward no teacher are dropped, with what only they used.
+
+    Roles, heads and terms come in the order of their names: how a file orders its tables changes nothing.
+    """
     for key in raw:
         if key not in TABLES:
             raise UserError(f"{source}: unknown table [{key}]{nearest(key, TABLES)}")
@@ -34,16 +37,16 @@ def resolve(raw: Mapping[str, Any], registry: Registry, source: str = "recipe") 
     student = _student(raw["student"], registry, f"{source}: student")
     teachers = {
         role: _teacher(role, table, registry, f"{source}: teachers.{role}")
-        for role, table in _tables(raw, "teachers", source).items()
+        for role, table in sorted(_tables(raw, "teachers", source).items())
     }
     named_heads = _tables(raw, "heads", source)
     objective = {}
-    for name, table in _tables(raw, "objective", source).items():
+    for name, table in sorted(_tables(raw, "objective", source).items()):
         term = _term(name, table, student, teachers, named_heads, registry, f"{source}: objective.{name}")
         if term is not None:
             objective[name] = term
     used = {role for term in objective.values() for role in term.toward}
-    heads = {name: _head(table, registry, f"{source}: heads.{name}") for name, table in named_heads.items()}
+    heads = {name: _head(table, registry, f"{source}: heads.{name}") for name, table in sorted(named_heads.items())}
     train = checked(Train, raw.get("train", {}), f"{source}: train")
     views = checked(Views, raw.get("views", {}), f"{source}: views")
     if views.rgb and not {"rgb"} < set(student.bands):

@@ -38,9 +38,10 @@ class ChannelStd(Target):
         self.std.copy_(torch.where(is_constant, 1.0, std))
 
     def forward(self, features: Tensor) -> Tensor:
-        """[B, D, *grid], of the features' type."""
-        mean, std = self._stretched(features)
-        return (features - mean) / std
+        """[B, D, *grid], of the features' type, computed in at least float32."""
+        wide = features if features.dtype == torch.float64 else features.float()
+        mean, std = self._stretched(wide)
+        return ((wide - mean) / std).to(features.dtype)
 
     def inverse(self, features: Tensor) -> Tensor:
         """The features that `forward` made these of, [B, D, *grid]."""

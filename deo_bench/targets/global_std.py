@@ -38,8 +38,9 @@ class GlobalStd(Target):
         self.std.fill_(1.0 if std <= 1e-6 * mean.abs().mean() + 1e-12 else float(std))
 
     def forward(self, features: Tensor) -> Tensor:
-        """[B, D, *grid], of the features' type."""
-        return (features - self._mean(features)) / self.std.to(features)
+        """[B, D, *grid], of the features' type, computed in at least float32."""
+        wide = features if features.dtype == torch.float64 else features.float()
+        return ((wide - self._mean(wide)) / self.std.to(wide)).to(features.dtype)
 
     def inverse(self, features: Tensor) -> Tensor:
         """The features that `forward` made these of, [B, D, *grid]."""

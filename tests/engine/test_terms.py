@@ -113,7 +113,7 @@ def test_reconstruction_learns_what_shown_cells_tell_of_hidden_ones(cohort: Coho
 
 def test_cells_are_masked_as_large_as_the_coarsest_level_that_is_looked_at(cohort: Cohort) -> None:
     mid = {**PIXELS, "on": "mid"}
-    run, _, given = step(cohort, student=SWIN, views=LARGE, objective={"mid": mid, "late": PIXELS})
+    run, _, given = step(cohort, student=SWIN, views=LARGE, objective={"cells": mid, "late": PIXELS})
     mask = given[0][2].mask
     assert given[0][0].shape[-2:] == mask.shape[-2:] == (4, 4)
     coarse = mask[..., ::2, ::2]

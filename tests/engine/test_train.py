@@ -13,9 +13,12 @@ import torch
 from torch import nn
 
 from deo_bench.data.view_settings import Views
+from deo_bench.engine.build import Statistics, build_frozen
+from deo_bench.engine.frozen import FrozenTeachers
 from deo_bench.engine.train import CohortStep, Source, train
 from deo_bench.engine.training import Training
 from deo_bench.errors import UserError
+from deo_bench.recipe import resolve
 from tests.tiny import recipe
 
 OPTICAL = {
@@ -298,3 +301,29 @@ def test_rows_that_the_official_code_cannot_run(cohort: Cohort, kind: str) -> No
     runs = run_through(cohort, a={**changes, "student": {**recipe()["student"], "bands": bands}})
     fresh, _, _ = cohort(a={**changes, "student": {**recipe()["student"], "bands": bands}})
     assert runs["a"].step == 6 and not same_student(runs["a"], fresh["a"])
+
+
+def test_every_tensor_of_a_run_is_on_its_device(registry: Any, pack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads that a following teacher copies while the objective is built included; `meta` stands in for a GPU."""
+    monkeypatch.setattr("deo_bench.engine.training.Fabric", lambda **_: None)
+    monkeypatch.setattr("deo_bench.engine.training.make_optimiser", lambda *_: None)
+    frozen = FrozenTeachers(lambda table: build_frozen(table, None, registry))
+    run = Training(resolve(recipe(), registry, "a"), 0, Statistics.of(pack), frozen, registry, torch.device("meta"))
+    assert run.teachers["spectral"].heads["views"] is not None
+    for module in (run.student, run.objective, *run.teachers.values()):
+        assert {value.device.type for value in module.state_dict().values()} == {"meta"}
+
+
+def test_the_order_of_a_files_tables_changes_nothing(cohort: Cohort) -> None:
+    turned = {key: dict(reversed(list(OPTICAL[key].items()))) for key in ("teachers", "objective")}
+    drops = {"balance": {"use": "teacher_drop", "by": "batch"}}
+    objective = {**OPTICAL["objective"], "expand": {**OPTICAL["objective"]["expand"]}}
+    first = run_through(cohort, a={**OPTICAL, "objective": objective, **drops})["a"]
+    assert same(first, run_through(cohort, a={**turned, **drops})["a"])
+
+
+def test_a_target_that_does_not_fit_the_head_it_passes_is_refused(cohort: Cohort) -> None:
+    student = {"use": "swin_tiny", "bands": ["s2_10"], "width": 8, "depths": [1, 1, 1, 1], "heads": [1, 1, 1, 1]}
+    term = {"loss": "cosine", "toward": "spectral", "on": "late", "target_on": "mid"}
+    with pytest.raises(UserError, match=r"late is 64 wide and mid of the target 32, and both pass one head"):
+        cohort(a={"student": {**student, "size": 32, "window": 2}, "objective": {"maps": term}})

@@ -118,7 +118,8 @@ def test_a_ladder_has_one_target_place_unless_its_target_passes_it_too(registry:
     tables["objective"] = {"own": LADDER, "shared": shared, "follower": follower, "itself": itself}
     made = resolve(tables, registry).objective
     assert made["own"].on == ("early", "late")
-    assert [made[name].target_on for name in made] == [("late",), ("mid",), ("early", "late"), ("early", "late")]
+    where = [made[name].target_on for name in tables["objective"]]
+    assert where == [("late",), ("mid",), ("early", "late"), ("early", "late")]
 
 
 def test_pixels_have_a_head_and_the_pairs_of_maps(registry: Registry) -> None:
@@ -154,3 +155,11 @@ def test_ladders_and_pixels_that_do_not_fit_are_one_line(registry: Registry, ter
 def test_no_teacher_is_called_pixels(registry: Registry) -> None:
     with pytest.raises(UserError, match="teachers.pixels: 'pixels' has a meaning of its own"):
         resolve(recipe(teachers={"pixels": {"use": "ema"}}), registry)
+
+
+def test_how_a_file_orders_its_tables_changes_nothing(registry: Registry) -> None:
+    tables = with_optical()
+    turned = {key: dict(reversed(list(table.items()))) for key, table in tables.items()}
+    one, other = resolve(tables, registry), resolve(turned, registry)
+    assert list(one.objective) == list(other.objective) == sorted(one.objective)
+    assert list(one.teachers) == list(other.teachers) == sorted(one.teachers)

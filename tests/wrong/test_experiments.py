@@ -157,6 +157,7 @@ SETS: list[tuple[str, tuple[str, ...]]] = [
         'objective.m={loss="dino_dual_center", toward="spectral"}',
         ("objective.m: loss 'dino_dual_center' needs groups", "train.clusters = 8"),
     ),
+    ("views.fine=0.5", ("views.fine: data 'npz' has no finer images", "leave it out, or say 0")),
     ("train.clusters=1", ("train.clusters: has to be",)),
     ("objective.expand.eps=nan", ("objective.expand.eps: has to be",)),
     ("balance=fixd", ("balance.use: unknown balance 'fixd'", "did you mean 'fixed'?")),
