@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
 from deo_bench import __version__
 from deo_bench.doctor.findings import Finding
+from deo_bench.recipe import presets_root
 
 PROJECT = "deo-bench"
 OLDEST = (3, 11)
@@ -52,18 +55,32 @@ def packages() -> Iterator[Finding]:
 
 
 def requirements() -> list[Requirement]:
-    """What the installed project declares; extras first, so that what is always needed is met last."""
-    try:
-        lines = metadata.requires(PROJECT) or []
-    except metadata.PackageNotFoundError:
-        return []
+    """What the project declares, installed or in its checkout; extras first, so that what is always needed is last."""
     found = []
-    for line in lines:
+    for line in _declared():
         match = _REQUIREMENT.match(line)
         extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)", (match and match[3]) or "")
         if match and (extra or not match[3]):
             found.append(Requirement(match[1].lower(), match[2].strip(), extra[1] if extra else ""))
     return sorted(found, key=lambda one: not one.extra)
+
+
+def _declared() -> list[str]:
+    """Lines of requirements, those of an extra marked as such; none where nothing declares them."""
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.requires(PROJECT) or []
+    with contextlib.suppress(OSError, tomllib.TOMLDecodeError, KeyError):
+        project = tomllib.loads((presets_root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        extras = project.get("optional-dependencies", {}).items()
+        return [*project["dependencies"], *(f"{line}; extra == '{extra}'" for extra, lines in extras for line in lines)]
+    return []
+
+
+def _is_installed() -> bool:
+    try:
+        return bool(metadata.version(PROJECT))
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def _python() -> Finding:
@@ -74,10 +91,11 @@ def _python() -> Finding:
     return Finding("python", "ok", text, is_needed=True, facts=facts)
 
 
-def _project(is_installed: bool) -> Finding:
-    if not is_installed:
-        text = f"{__version__}, run from a folder: what it needs is not declared, so it is not looked at"
-        return Finding(PROJECT, "missing", text, "pip install -e . in the checkout", facts={"version": __version__})
+def _project(is_declared: bool) -> Finding:
+    if not _is_installed():
+        untold = "" if is_declared else ": what it needs is not declared, so it is not looked at"
+        text, remedy = f"{__version__}, run from a folder{untold}", "pip install -e . in the checkout"
+        return Finding(PROJECT, "missing", text, remedy, facts={"version": __version__})
     return Finding(PROJECT, "ok", __version__, is_needed=True, facts={"version": __version__})
 
 

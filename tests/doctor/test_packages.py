@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -40,7 +41,9 @@ def test_every_dependency_is_told_with_its_version() -> None:
     told = found()
     for name in ("torch", "timm", "numpy", "pydantic", "typer"):
         assert told[name].state == "ok" and told[name].text == metadata.version(name) and told[name].is_needed
-    assert told["python"].state == "ok" and told["deo-bench"].state == "ok"
+    # The tests also run from a checkout that is not installed.
+    installed = any(one.name == "deo-bench" for one in metadata.distributions())
+    assert told["python"].state == "ok" and told["deo-bench"].state == ("ok" if installed else "missing")
     assert "pytest" not in told, "what only an extra brings is not needed"
 
 
@@ -80,12 +83,27 @@ def test_an_extra_that_brings_a_useful_library_is_its_remedy(monkeypatch: pytest
     assert [one.name for one in requirements() if not one.extra] == ["numpy"] and told["numpy"].is_needed
 
 
-def test_run_from_a_folder_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def uninstalled(monkeypatch: pytest.MonkeyPatch, pretend: Pretend) -> None:
     def requires(name: str) -> list[str]:
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "requires", requires)
-    assert found()["deo-bench"].state == "missing" and "torch" not in found()
+    pretend(deo_bench=None)
+
+
+def test_run_from_a_checkout_it_reads_what_the_checkout_declares(uninstalled: None) -> None:
+    told = found()
+    assert told["deo-bench"].state == "missing" and told["deo-bench"].text.endswith("run from a folder")
+    assert told["torch"].is_needed and told["torch"].state == "ok"
+    assert "pytest" not in told and any(one.name == "pytest" and one.extra == "test" for one in requirements())
+
+
+def test_run_from_a_bare_folder_it_says_that_nothing_is_declared(
+    uninstalled: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("deo_bench.doctor.packages.presets_root", lambda: tmp_path)
+    assert "is not declared" in found()["deo-bench"].text and "torch" not in found()
 
 
 @pytest.mark.parametrize(
