@@ -41,7 +41,7 @@ class Settings(Table):
     """What an experiment file holds beside the tables of a recipe.
 
     frozen_concat: teachers; each gives every cell a second row, `CELL + TEACHER`, whose probes see the student's pooled
-    vector beside the frozen teacher's: an upper bound that says how much of the teacher the student lacks.
+    vector beside the frozen teacher's: where that gains little, the student lacks little of the teacher.
     """
 
     title: str = ""

@@ -10,7 +10,7 @@ from deo_bench.reports.table import Row, Table
 UNRESOLVED = "unresolved"
 BLOCKS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
     ("", ("cell",)),
-    ("upper bounds: a teacher beside it", ("bound",)),
+    ("with a frozen teacher beside it", ("bound",)),
     ("not trained here", ("baseline",)),
     ("references", ("reference",)),
 )

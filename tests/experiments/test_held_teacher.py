@@ -226,7 +226,7 @@ def test_the_table_shows_it_as_a_bound_and_not_as_a_cell(made: Place) -> None:
         assert shown == [f"{row.label} + run" for row in table.block("cell")]
         assert all(cell.estimate and cell.estimate.seeds == 2 for row in table.block("bound") for cell in row.cells)
         assert not any(cell.is_best or cell.notes for row in table.block("bound") for cell in row.cells)
-    assert any("bound" in kinds and "upper bound" in heading for heading, kinds in BLOCKS)
+    assert any("bound" in kinds and "a frozen teacher beside it" in heading for heading, kinds in BLOCKS)
 
 
 def test_the_same_again_does_nothing(made: Place) -> None:
