@@ -71,3 +71,10 @@ class Features:
             {name: value[start:stop] for name, value in self.maps.items()},
             self.default,
         )
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Half precision as float32; float32 and float64 as they are."""
+    import torch
+
+    return values if values.dtype in (torch.float32, torch.float64) else values.float()

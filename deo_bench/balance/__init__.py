@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from deo_bench.features import at_least_float32
 from deo_bench.registry import decorator
 
 Backward = Callable[[Tensor], None]
@@ -63,8 +64,7 @@ class Balance(nn.Module):
 
     def stacked(self, losses: Mapping[str, Tensor]) -> Tensor:
         """The losses [K] in the order of the terms, in at least float32."""
-        values = torch.stack([losses[name] for name in self.terms])
-        return values if values.dtype == torch.float64 else values.float()
+        return at_least_float32(torch.stack([losses[name] for name in self.terms]))
 
     def as_weights(self, weights: Mapping[str, float], like: Tensor) -> Tensor:
         """The weights [K] in the order of the terms."""

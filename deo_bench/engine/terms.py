@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from deo_bench.engine.passes import ViewFeatures
 from deo_bench.errors import UserError
-from deo_bench.losses import Batch, Loss, PairLoss, at_least_float32
+from deo_bench.features import at_least_float32
+from deo_bench.losses import Batch, Loss, PairLoss
 from deo_bench.recipe import Term
 from deo_bench.teachers import Teacher
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from deo_bench.features import at_least_float32
 from deo_bench.losses._ranks import is_split, joined
 from deo_bench.registry import decorator
 
@@ -99,11 +100,6 @@ class PairLoss(Loss):
     def pair(self, student: Tensor, target: Tensor) -> Tensor:
         """The loss of one pair of views, [B, D, *grid] each: [B] or a scalar."""
         raise NotImplementedError
-
-
-def at_least_float32(values: Tensor) -> Tensor:
-    """Half precision as float32; float32 and float64 as they are."""
-    return values if values.dtype in (torch.float32, torch.float64) else values.float()
 
 
 loss = decorator("loss", Loss)

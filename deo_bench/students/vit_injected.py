@@ -12,7 +12,7 @@ from torch.nn import functional
 from deo_bench.backbone import Backbone
 from deo_bench.declarations import Count, Fraction, Positive
 from deo_bench.errors import UserError
-from deo_bench.features import Features, Images
+from deo_bench.features import Features, Images, at_least_float32
 from deo_bench.normalisation import Normalisation
 from deo_bench.students import Stem, student
 from deo_bench.students._held import Held
@@ -138,7 +138,7 @@ class VitInjected(VitStudent):
         """A map [B, C, h', w'] as what the cells [B, h, w, D] gain."""
         grid = cells.shape[1:3]
         shrinks = grid[0] < found.shape[-2]
-        wide = found if found.dtype == torch.float64 else found.float()
+        wide = at_least_float32(found)
         if found.shape[-2:] != grid:
             wide = functional.interpolate(wide, size=grid, mode="bilinear", antialias=shrinks)
         normed = functional.layer_norm(wide.movedim(1, -1), found.shape[1:2])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from deo_bench.features import at_least_float32
 from deo_bench.targets import Target
 from deo_bench.targets._moments import covariance
 
@@ -57,7 +58,7 @@ class Affine(Target):
     @staticmethod
     def _rows(features: Tensor, move: Callable[[Tensor], Tensor]) -> Tensor:
         with torch.autocast(features.device.type, enabled=False):
-            wide = features if features.dtype in (torch.float32, torch.float64) else features.float()
+            wide = at_least_float32(features)
             return move(wide.movedim(1, -1)).movedim(-1, 1).to(features.dtype)
 
 

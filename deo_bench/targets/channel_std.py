@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from deo_bench.features import at_least_float32
 from deo_bench.targets import Target, target
 from deo_bench.targets._moments import variances
 
@@ -39,7 +40,7 @@ class ChannelStd(Target):
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, D, *grid], of the features' type, computed in at least float32."""
-        wide = features if features.dtype == torch.float64 else features.float()
+        wide = at_least_float32(features)
         mean, std = self._stretched(wide)
         return ((wide - mean) / std).to(features.dtype)
 
