@@ -25,6 +25,7 @@ SURFACE = {
     "compare": {"a", "b", "--store", "--data", "--json"},
     "doctor": {"--store", "--data", "--parts", "--json"},
     "report": {"file", "--store", "--data", "--out", "--format", "--all", "--check"},
+    "published": {"name", "--partition", "--task", "--format"},
     "data list": {"--store", "--data", "--parts"},
     "data check": {"names", "--store", "--data", "--parts"},
     "data pack": {"names", "--store", "--data", "--parts"},

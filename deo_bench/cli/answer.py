@@ -13,8 +13,8 @@ from deo_bench.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from deo_bench.experiments.plan import Plan
+    from deo_bench.reports.report import Report
     from deo_bench.reports.spec import ReportSpec
-    from deo_bench.reports.table import Tables
 
 FORMATS = ("rich", "markdown", "latex", "csv")
 
@@ -43,36 +43,40 @@ def show_answer(plan: Plan, format_: str, out: Path | None, console: Console, sh
 
     if not plan.requests:
         return
-    spec = report_of(plan)
-    made = show_table(plan, spec, format_, console, show_all)
-    write_answer(spec, made, out or Path("reports") / plan.experiment.name, console)
+    made = show_table(plan, report_of(plan), format_, console, show_all)
+    write_answer(made, out or Path("reports") / plan.experiment.name, console)
 
 
 def show_table(
     plan: Plan, spec: ReportSpec, format_: str, console: Console, show_all: bool = False, quiet: bool = False
-) -> Tables:
+) -> Report:
     """The tables of a plan, in the terminal or as text on standard output."""
     from deo_bench.experiments.answer import entries_of, scope_of
     from deo_bench.reports.render_csv import comma_separated
     from deo_bench.reports.render_latex import latex
     from deo_bench.reports.render_markdown import markdown
     from deo_bench.reports.render_terminal import terminal
-    from deo_bench.reports.write import make_tables
+    from deo_bench.reports.report import make_report
 
-    made = make_tables(spec, entries_of(plan), scope_of(plan), plan.store.root)
+    made = make_report(spec, entries_of(plan), scope_of(plan), plan.store.root)
     if quiet:
         return made
     if format_ == "rich":
         console.print(terminal(made, show_all, width=max(console.width, 80)))
     else:
-        typer.echo({"markdown": markdown, "latex": latex, "csv": comma_separated}[format_](made))
+        text = (
+            comma_separated(made.answer.tables)
+            if format_ == "csv"
+            else {"markdown": markdown, "latex": latex}[format_](made)
+        )
+        typer.echo(text)
     return made
 
 
-def write_answer(spec: ReportSpec, made: Tables, folder: Path, console: Console) -> None:
+def write_answer(made: Report, folder: Path, console: Console) -> None:
     """Write the report, and say where its page is."""
     from deo_bench.reports.write import write_report
 
-    written = write_report(spec, made, folder)
+    written = write_report(made, folder)
     page = next((path for path in written if path.suffix == ".html"), written[0])
     console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)

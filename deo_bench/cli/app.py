@@ -15,6 +15,7 @@ from deo_bench.cli.doctor import doctor
 from deo_bench.cli.listing import list_
 from deo_bench.cli.new import new
 from deo_bench.cli.plan import plan
+from deo_bench.cli.published import published
 from deo_bench.cli.report import report
 from deo_bench.cli.run import run
 from deo_bench.cli.runs import runs
@@ -54,6 +55,7 @@ app.add_typer(runs, name="runs")
 app.command()(score)
 app.command()(report)
 app.command()(compare)
+app.command()(published)
 app.add_typer(data, name="data")
 app.command()(doctor)
 app.command()(new)

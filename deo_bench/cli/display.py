@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from deo_bench.experiments.events import (
     CohortStarted,
     Event,
+    Mapped,
     Note,
     RunEnded,
     Scored,
@@ -72,7 +73,7 @@ class Display:
             case ScoringStarted():
                 self._wanted, self._scored, self._last = event.count, 0, 0.0
                 self._open_bar(f"scores of {len({r.subject for r in self.plan.requests})} backbones", event.count)
-            case Scored() | ScoreFailed():
+            case Scored() | Mapped() | ScoreFailed():
                 self._score(event)
             case Note():
                 self._say(event.text)
@@ -116,12 +117,13 @@ class Display:
         if event.marks or event.seconds > 1:
             self._say(f"{event.run}  {event.label}: {event.seconds:.0f} s{marks}")
 
-    def _score(self, event: Scored | ScoreFailed) -> None:
+    def _score(self, event: Scored | Mapped | ScoreFailed) -> None:
         self._scored += 1
         if isinstance(event, ScoreFailed):
             self._say(f"failed: {event.task}, {event.probe} of {event.subject}: {event.reason}")
             return
-        now = f"{event.label}: {event.task}, {event.probe} {100 * event.value:.1f}"
+        what = "maps of features" if isinstance(event, Mapped) else f"{event.probe} {100 * event.value:.1f}"
+        now = f"{event.label}: {event.task}, {what}"
         if self._bar is not None:
             self._cohorts.update(self._bar, completed=self._scored, told=now)
         if self.is_plain and (time.monotonic() - self._last >= PLAIN_SECONDS or self._scored == self._wanted):

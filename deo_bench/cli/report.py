@@ -44,9 +44,9 @@ def report(
     console = Console(stderr=format_ != "rich")
     made = show_table(plan, spec, format_, console, all_, quiet=check)
     if not check:
-        write_answer(spec, made, folder, console)
+        write_answer(made, folder, console)
         return
-    stale = stale_files(spec, made, folder)
+    stale = stale_files(made, folder)
     for item in stale:
         typer.echo(f"not what would be written: {item}")
     if stale:

@@ -49,7 +49,7 @@ def run(
     for line in plan.missing:
         console.print(line, markup=False, soft_wrap=True)
     failed: list[str] = []
-    if plan.runs_to_do() or plan.scores_to_do():
+    if plan.runs_to_do() or plan.scores_to_do() or plan.maps_to_do():
         failed = carry_out(plan, device, threads, console, plain or None)
     show_answer(plan, format_, out, console, all_)
     if failed:

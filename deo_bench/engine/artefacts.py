@@ -18,6 +18,7 @@ from safetensors.torch import save
 from torch import nn
 
 from deo_bench.engine.build import Statistics
+from deo_bench.engine.compute import compute_of
 from deo_bench.engine.objective import Objective
 from deo_bench.engine.training import Report, Training
 from deo_bench.errors import StoreError
@@ -106,6 +107,7 @@ class Recorder:
             "statistics": statistics.as_json(),
             "checksums": {path.name: checksum(path) for path in files},
             "sizes": {path.name: path.stat().st_size for path in files},
+            "compute": compute_of(training, statistics),
             "seconds": round(seconds, 2),
             **surroundings(),
         }

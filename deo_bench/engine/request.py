@@ -19,6 +19,12 @@ EVALUATION_VERSION = 1
 JOINED_VERSION = 1
 """Bumped when features of two backbones beside each other are joined in another way."""
 
+MAPS_VERSION = 1
+"""Bumped when maps of features, the choice of their images or their pictures change."""
+
+MAPS_LEVEL = "late"
+"""The level whose maps are kept: the last block or stage."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -59,6 +65,42 @@ class Request:
     def stem(self) -> str:
         """The score's file name without its ending."""
         return f"{self.task}.{self.probe}.{self.digest}"
+
+
+@dataclass(frozen=True)
+class MapRequest:
+    """Maps of features that are wanted of what a score is of; which probe that score has plays no part.
+
+    count: images of the task's report split, spread over it evenly.
+    """
+
+    score: Request
+    count: int
+
+    @property
+    def subject(self) -> str:
+        """Whose maps."""
+        return self.score.subject
+
+    @cached_property
+    def digest(self) -> str:
+        """Eight hex digits of everything but the subject; the task's fingerprint and the count say which images."""
+        protocol = self.score.protocol
+        told: dict[str, Any] = {
+            "task": self.score.task_content,
+            "bands": self.score.bands,
+            "weights": [self.score.weights, self.score.step],
+            "level": MAPS_LEVEL,
+            "count": self.count,
+            "view": [protocol.size, protocol.interpolation, protocol.normalise],
+            "versions": [EVALUATION_VERSION, MAPS_VERSION],
+        }
+        return digest(told, 8)
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its ending."""
+        return f"{self.score.task}.{self.score.bands}.{self.score.weights}.{self.digest}"
 
 
 def probe_identity(registry: Registry, name: str) -> str:

@@ -6,12 +6,12 @@ from collections import Counter
 
 from deo_bench.errors import StoreError, UserError, nearest, shown
 from deo_bench.experiments.events import NO_GRADIENT
+from deo_bench.experiments.expectations import UNTRAINED, expectations_of
 from deo_bench.experiments.plan import Plan
 from deo_bench.experiments.subjects import Row, run_behind
+from deo_bench.reports.declared import Expectation
 from deo_bench.reports.entries import Entry, Scope
 from deo_bench.reports.spec import ReportSpec, read_spec
-
-UNTRAINED = "untrained"
 
 
 def entries_of(plan: Plan) -> list[Entry]:
@@ -34,7 +34,15 @@ def scope_of(plan: Plan) -> Scope:
         weights=list(weights) or ["student"],
         digests=frozenset(request.digest for request in requests),
         experiment=plan.experiment.name,
+        maps=_maps(plan),
+        classes=plan.classes,
+        labelled=plan.labelled,
     )
+
+
+def expected_of(plan: Plan) -> list[Expectation]:
+    """What the experiment declares that it expects of a report's rows."""
+    return expectations_of(plan, untrained_label(plan)) if plan.experiment.settings.expect else []
 
 
 def report_of(plan: Plan) -> ReportSpec:
@@ -55,6 +63,9 @@ def check_report(spec: ReportSpec, plan: Plan, where: str) -> None:
     labels = [row.label for row in plan.rows]
     if spec.baseline is not None and spec.baseline not in [*labels, UNTRAINED]:
         raise UserError(f"{where}: baseline: no row is called {shown(spec.baseline)}{nearest(spec.baseline, labels)}")
+    for label in spec.confusion:
+        if label not in labels:
+            raise UserError(f"{where}: confusion: no row is called {shown(label)}{nearest(label, labels)}")
     if spec.sort != "plan" and spec.sort not in scope.tasks:
         known = ["plan", *scope.tasks]
         raise UserError(f"{where}: sort: {shown(spec.sort)} is no task of the report{nearest(spec.sort, known)}")
@@ -66,6 +77,7 @@ def check_own_report(plan: Plan) -> None:
         named = plan.experiment.settings.report
         where = str(plan.experiment.path.parent / named) if named else str(plan.experiment.path)
         check_report(report_of(plan), plan, where)
+    expected_of(plan)
 
 
 def with_baseline(spec: ReportSpec, plan: Plan) -> ReportSpec:
@@ -103,7 +115,31 @@ def _entry(plan: Plan, row: Row) -> Entry:
     is_untrained = row.recipe is not None and row.kind in ("cell", "baseline") and row.recipe.is_untrained
     if row.kind == "bound":
         reasons = {name: reasons[run] for _, name in row.subjects if (run := run_behind(name)) in reasons}
-    return Entry(row.label, row.kind, row.subjects, told, teachers, reasons, is_untrained)
+    settings = dict(row.settings) if is_cell else {}
+    given = (told, teachers, reasons, is_untrained, settings, _parameters(plan, row))
+    return Entry(row.label, row.kind, row.subjects, *given)
+
+
+def _parameters(plan: Plan, row: Row) -> float | None:
+    """Millions of parameters as the row's part declares them, of a student without options of its own; none else."""
+    registry = plan.experiment.registry
+    if row.kind == "baseline" and row.part is not None:
+        found = registry.get("teacher", row.part.use).facts.get("parameters")
+    elif row.kind in ("cell", "baseline") and row.recipe is not None:
+        student = row.recipe.student
+        usual = registry.options("student", student.use, {}, "student")
+        found = registry.get("student", student.use).facts.get("parameters") if student.options == usual else None
+    else:
+        return None
+    return None if found is None else float(found)
+
+
+def _maps(plan: Plan) -> dict[str, list[str]]:
+    """Names of the files of maps by subject."""
+    found: dict[str, list[str]] = {}
+    for wanted in plan.maps:
+        found.setdefault(wanted.subject, []).append(wanted.stem)
+    return found
 
 
 def _concerns(mark: str, plan: Plan) -> bool:

@@ -49,7 +49,7 @@ class RunEnded(Event):
 
 @dataclass(frozen=True)
 class ScoringStarted(Event):
-    """So many scores are to be made."""
+    """So many scores, and maps of features, are to be made."""
 
     count: int
 
@@ -65,6 +65,17 @@ class Scored(Event):
     value: float
     encoded: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class Mapped(Event):
+    """Maps of a subject's features were made; is_empty: it has none, which is what was kept."""
+
+    subject: str
+    label: str
+    task: str
+    seconds: float
+    is_empty: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,7 @@ class Outcome:
     failed: list[str] = field(default_factory=list)
     scored: int = 0
     encoded: int = 0
+    mapped: int = 0
     seconds_training: float = 0.0
     seconds_prerequisites: float = 0.0
     seconds_scoring: float = 0.0

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le, Lt
 from pydantic import ConfigDict, Field
 
 from deo_bench.bands import BAND_SETS
 from deo_bench.declarations import PART_NAME, Count, Whole
 from deo_bench.errors import UserError, nearest, shown, unknown
+from deo_bench.experiments.expectations import Expect
 from deo_bench.probes.protocols import ProtocolRecord
 from deo_bench.probes.protocols import resolve as resolve_protocol
 from deo_bench.recipe import Located, PartTable, find_preset, merge, parse_value, part, read_toml, set_path
@@ -24,6 +25,9 @@ from deo_bench.registry import Registry
 BASELINES = ("image_stats", "random_conv", "pixel_bag", "majority", "untrained")
 NOT_PARTS = ("majority", "untrained", "supervised")
 """Baselines that are no teacher: the majority class, the untrained student, a student trained with the labels."""
+
+MOST_MAPS = 16
+"""Images that a figure of maps can show, a row each."""
 
 Seed = Annotated[Whole, Ge(0), Lt(2**32)]
 
@@ -41,7 +45,8 @@ class Settings(Table):
     """What an experiment file holds beside the tables of a recipe.
 
     frozen_concat: teachers; each gives every cell a second row, `CELL + TEACHER`, whose probes see the student's pooled
-    vector beside the frozen teacher's: where that gains little, the student lacks little of the teacher.
+    vector beside the frozen teacher's: where that gains little, the student lacks little of the teacher. maps: of so
+    many images of each task every row's maps of features are kept, for a figure.
     """
 
     title: str = ""
@@ -52,6 +57,7 @@ class Settings(Table):
     bands: tuple[str, ...] = ()
     weights: tuple[Literal["student", "ema"], ...] = Field(default=("student",), min_length=1)
     score_at: tuple[Count, ...] = ()
+    maps: Annotated[Whole, Ge(0), Le(MOST_MAPS)] = 0
     partitions: tuple[str, ...] = Field(default=("default",), min_length=1)
     baselines: tuple[Any, ...] = BASELINES
     frozen_concat: tuple[Any, ...] = ()
@@ -61,6 +67,7 @@ class Settings(Table):
     zip: tuple[dict[str, Any], ...] = ()
     cells: tuple[Cell, ...] = ()
     exclude: tuple[dict[str, Any], ...] = ()
+    expect: tuple[Expect, ...] = ()
 
 
 @dataclass(frozen=True)

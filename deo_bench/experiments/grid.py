@@ -13,6 +13,7 @@ from deo_bench.errors import UserError, nearest, shown
 from deo_bench.experiments.file import Experiment
 from deo_bench.recipe import Recipe, resolve, set_path
 from deo_bench.recipe.checking import plain
+from deo_bench.recipe.naming import short_names, value_text
 
 Setting = tuple[str, Any]
 MOST_CELLS = 10_000
@@ -43,7 +44,7 @@ def cells_of(experiment: Experiment) -> list[GridCell]:
     excluded = [dict(_flat(table)) for table in experiment.grid.get("exclude", ())]
     _check_excluded(excluded, [each for axis in (*axes, *pairs) for choice in axis for each in choice], source)
     kept = [choice for choice in products if not any(_matches(choice, table) for table in excluded)]
-    names = _short_names({path for choice in kept for path, _ in choice})
+    names = short_names({path for choice in kept for path, _ in choice})
     seeds = experiment.settings.seeds
     cells = [_cell(experiment, _label(choice, names) or experiment.name, choice, seeds) for choice in kept]
     for table, settings in zip(named, experiment.settings.cells, strict=True):
@@ -106,33 +107,10 @@ def _matches(choice: tuple[Setting, ...], table: Mapping[str, Any]) -> bool:
     return all(path in settings and settings[path] == value for path, value in table.items())
 
 
-def _short_names(paths: set[str]) -> dict[str, str]:
-    """The shortest unambiguous way to say a path in a label: `teachers.optical.use` is `optical`."""
-    trimmed = {path: path.removesuffix(".use").removesuffix(".loss").split(".") for path in paths}
-    names = {}
-    for path, words in trimmed.items():
-        for length in range(1, len(words) + 1):
-            tail = words[-length:]
-            if sum(other[-length:] == tail for other in trimmed.values()) == 1:
-                names[path] = ".".join(tail)
-                break
-        else:
-            names[path] = path
-    return names
-
-
 def _label(choice: tuple[Setting, ...], names: Mapping[str, str]) -> str:
     """What varies, in words; settings that go together (one key, one value, as a zip pairs them) are said once."""
-    told = [(path.rpartition(".")[2], _shown(value), names[path]) for path, value in choice]
+    told = [(path.rpartition(".")[2], value_text(value), names[path]) for path, value in choice]
     twins = {(key, value) for key, value, _ in told if sum((key, value) == other[:2] for other in told) > 1}
     twins = {(key, value) for key, value in twins if key not in ("use", "loss")}
     parts = [f"{key}={value}" if (key, value) in twins else f"{name}={value}" for key, value, name in told]
     return ", ".join(dict.fromkeys(parts))
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return str(value.get("use", value.get("loss", dict(value))))
-    if isinstance(value, list):
-        return "+".join(_shown(item) for item in value)
-    return str(value)

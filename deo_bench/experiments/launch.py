@@ -10,7 +10,7 @@ import torch
 
 from deo_bench.errors import StoreError
 from deo_bench.experiments.cohorts import Claim, CohortJob
-from deo_bench.experiments.events import Event, Note, Outcome, Scored, ScoreFailed, ScoringStarted, Waiting
+from deo_bench.experiments.events import Event, Mapped, Note, Outcome, Scored, ScoreFailed, ScoringStarted, Waiting
 from deo_bench.experiments.plan import Plan, PlannedRun, kept
 from deo_bench.experiments.scoring import ScoringJob
 from deo_bench.store import Lease
@@ -121,11 +121,14 @@ class Launch:
                 self._lease(run.name).release()
 
     def _scores(self) -> Iterator[Event]:
-        requests = self.plan.scores_to_do()
-        if not requests:
+        requests, maps = self.plan.scores_to_do(), self.plan.maps_to_do()
+        if not requests and not maps:
             return
-        yield ScoringStarted(len(requests))
-        for event in ScoringJob(self.plan, self.device).events(requests):
+        yield ScoringStarted(len(requests) + len(maps))
+        for event in ScoringJob(self.plan, self.device).events([*requests, *maps]):
+            if isinstance(event, Mapped):
+                self.outcome.mapped += not event.is_empty
+                self.outcome.seconds_scoring += event.seconds
             if isinstance(event, Scored):
                 self.outcome.scored += 1
                 self.outcome.encoded += event.encoded

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deo_bench.bands import BAND_SETS, band_set, has_bands
 from deo_bench.data import Places
-from deo_bench.engine.request import REFERENCES, Request, probe_identity
+from deo_bench.engine.request import REFERENCES, MapRequest, Request, probe_identity
 from deo_bench.errors import MissingInput, StoreError, UserError
 from deo_bench.experiments.checks import (
     check_asked,
@@ -54,7 +54,8 @@ class PlannedRun:
 class Plan:
     """Runs by name, rows of the table, and the scores wanted, each with whether it is there.
 
-    missing: data or weights that are not here, with what they keep from being done.
+    missing: data or weights that are not here, with what they keep from being done; classes: names by task; labelled:
+    how many images each partition of a task has to fit on, where that is known.
     """
 
     experiment: Experiment
@@ -65,6 +66,8 @@ class Plan:
     rows: list[Row] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    labelled: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def runs_to_do(self) -> list[PlannedRun]:
         """Runs that are not done, those that others need first."""
@@ -82,6 +85,22 @@ class Plan:
     def scores_to_do(self) -> list[Request]:
         """Scores that are not there."""
         return [request for request in self.requests if not self.store.subject(request.subject).has_score(request.stem)]
+
+    @property
+    def maps(self) -> list[MapRequest]:
+        """Maps of features that are wanted, of each row's first seed; references and bounds have none."""
+        count = self.experiment.settings.maps
+        shown = {row.subjects[0][1] for row in self.rows if row.kind in ("cell", "baseline")}
+        found: dict[tuple[str, str], MapRequest] = {}
+        for request in self.requests if count else ():
+            if request.subject in shown and request.step is None:
+                wanted = MapRequest(request, count)
+                found.setdefault((wanted.subject, wanted.stem), wanted)
+        return list(found.values())
+
+    def maps_to_do(self) -> list[MapRequest]:
+        """Maps of features that are not there."""
+        return [wanted for wanted in self.maps if not self.store.subject(wanted.subject).has_maps(wanted.stem)]
 
 
 def kept(recipe: Recipe, steps: Iterable[int]) -> tuple[int, ...]:
@@ -199,7 +218,11 @@ def add_scores(plan: Plan, task: NamedTask) -> None:
     built = registry.build("task", task.part.use, options=task.part.options)
     content, have = built.fingerprint(plan.places), built.bands(plan.places)
     if built.inputs(plan.places):
-        check_partitions(built.pack(plan.places), plan.experiment, task.name)
+        pack = built.pack(plan.places)
+        check_partitions(pack, plan.experiment, task.name)
+        plan.labelled[task.name] = {name: len(rows) for name, rows in pack.partitions.items()}
+        plan.labelled[task.name]["default"] = len(pack.splits.get("fit", ()))
+    plan.classes[task.name] = built.class_names(plan.places)
     known = {(request.subject, request.stem) for request in plan.requests}
     for row in plan.rows:
         for bands in _bands_for(plan, row, have, task.name):

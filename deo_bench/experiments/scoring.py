@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,18 +13,21 @@ from deo_bench.data import Pack
 from deo_bench.engine.build import Statistics, build_frozen, build_student
 from deo_bench.engine.embed import Beside, Evaluated
 from deo_bench.engine.evaluate import Evaluator
-from deo_bench.engine.request import REFERENCES, Request
+from deo_bench.engine.maps import feature_maps
+from deo_bench.engine.request import REFERENCES, MapRequest, Request
 from deo_bench.engine.stored import run_of_teacher, stored_student
 from deo_bench.errors import CannotWrite, StoreError, UserError
-from deo_bench.experiments.events import Event, Note, Scored, ScoreFailed, Waiting
+from deo_bench.experiments.events import Event, Mapped, Note, Scored, ScoreFailed, Waiting
 from deo_bench.experiments.plan import Plan
 from deo_bench.experiments.subjects import Row, baseline_row, first_bands, run_behind
 from deo_bench.files import sweep
 from deo_bench.recipe import PartTable
 from deo_bench.store import Lease, LeaseLost
+from deo_bench.store.remains import RESULTS
 from deo_bench.students import Student
 from deo_bench.teachers import Teacher
 
+Wanted = Request | MapRequest
 WAIT_SECONDS = 0.5
 
 
@@ -35,10 +38,10 @@ class ScoringJob:
     plan: Plan
     device: torch.device
 
-    def events(self, requests: list[Request]) -> Iterator[Event]:
+    def events(self, requests: Sequence[Wanted]) -> Iterator[Event]:
         """Every request, subject by subject; what another process is scoring is left to it, and looked at again."""
         evaluator = Evaluator(self.plan.experiment.registry, self.plan.places, self.device)
-        left: dict[str, list[Request]] = {}
+        left: dict[str, list[Wanted]] = {}
         for request in requests:
             left.setdefault(request.subject, []).append(request)
         leases = {name: Lease(self.plan.store.subject(name).path / "scores" / "lease") for name in left}
@@ -61,11 +64,16 @@ class ScoringJob:
             finally:
                 leases[claimed].release()
 
-    def _subject(self, evaluator: Evaluator, wanted: list[Request], lease: Lease) -> Iterator[Event]:
+    def _subject(self, evaluator: Evaluator, wanted: list[Wanted], lease: Lease) -> Iterator[Event]:
         """The requests of one claimed subject; those that another process has made meanwhile are passed over."""
         subject = self.plan.store.subject(wanted[0].subject)
-        sweep(lease.path.parent)
+        for folder in RESULTS:
+            sweep(subject.path / folder)
         for request in wanted:
+            if isinstance(request, MapRequest):
+                if not subject.has_maps(request.stem):
+                    yield self._maps(evaluator, request, lease)
+                continue
             if subject.has_score(request.stem):
                 continue
             path = subject.score_path(request.stem)
@@ -87,6 +95,20 @@ class ScoringJob:
             return ScoreFailed(request.subject, request.task, request.probe, str(error))
         seconds = time.perf_counter() - began
         return Scored(request.subject, row.label, request.task, request.probe, score.value, encoded, seconds)
+
+    def _maps(self, evaluator: Evaluator, request: MapRequest, lease: Lease) -> Event:
+        began = time.perf_counter()
+        row, told = self._row(request.subject), request.score
+        try:
+            subject = self._evaluated(told, row)
+            made = feature_maps(subject.load, evaluator.pack(told), request, self.device)
+            lease.check()
+            self.plan.store.subject(request.subject).write_maps(request.stem, made)
+        except (CannotWrite, LeaseLost):
+            raise
+        except (UserError, ArithmeticError) as error:
+            return ScoreFailed(request.subject, told.task, "maps of features", str(error))
+        return Mapped(request.subject, row.label, told.task, time.perf_counter() - began, bool(made.reason))
 
     def _row(self, subject: str) -> Row:
         return next(row for row in self.plan.rows if any(name == subject for _, name in row.subjects))

@@ -10,8 +10,8 @@ from deo_bench.experiments.plan import Plan, PlannedRun, kept
 
 def told_plan(plan: Plan) -> list[str]:
     """How much there is to do: runs in cohorts, training steps, backbones to encode, scores."""
-    todo, scores = plan.runs_to_do(), plan.scores_to_do()
-    if not todo and not scores:
+    todo, scores, maps = plan.runs_to_do(), plan.scores_to_do(), plan.maps_to_do()
+    if not todo and not scores and not maps:
         return [f"nothing to do: {len(plan.runs)} runs and {len(plan.requests)} scores are there"]
     lines = []
     cohorts = plan.cohorts()
@@ -31,6 +31,8 @@ def told_plan(plan: Plan) -> list[str]:
             f"to score: {len(scores)} of {len(plan.requests)} scores of {len(backbones)} backbones "
             f"on {len({score.task for score in scores})} tasks"
         )
+    if maps:
+        lines.append(f"to map: {len(maps)} of {len(plan.maps)} sets of maps, {plan.experiment.settings.maps} images each")
     return lines
 
 
@@ -70,6 +72,8 @@ def told_outcome(outcome: Outcome) -> list[str]:
     if outcome.seconds_prerequisites:
         training += f" ({outcome.seconds_prerequisites:.0f} s of it for prerequisites)"
     scoring = f"{outcome.scored} scores in {outcome.seconds_scoring:.0f} s, {outcome.encoded:,} images encoded"
+    if outcome.mapped:
+        scoring += f"; {outcome.mapped} sets of maps"
     if outcome.seconds_references:
         scoring += f"; supervised reference {outcome.seconds_references:.0f} s more"
     return [f"{training}; {scoring}"]

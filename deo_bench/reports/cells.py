@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from deo_bench.errors import StoreError
+from deo_bench.probes.metrics import METRICS
 from deo_bench.reports.entries import Entry, Scope
-from deo_bench.reports.resample import Resampler
+from deo_bench.reports.resample import MetricMisfit, Resampler
 from deo_bench.reports.statistics import Measured
 
 REFERENCE_PROBES = ("majority", "supervised")
 """Probes whose one score a task stands under every probe; `majority` sees no image, so under any bands too."""
 
+_LOST = "predictions missing or torn"
+
 
 @dataclass(frozen=True)
 class Column:
-    """A task under one probe; everything that two numbers must share to stand below one another."""
+    """A task under one probe; everything that two numbers must share to stand below one another.
+
+    step: of the weights, none for the last ones; protocol_metric: the protocol's own, where `metric` is another that was
+    asked for.
+    """
 
     task: str
     probe: str
@@ -33,6 +40,9 @@ class Column:
     groups: int | None = None
     content: str = ""
     band_labels: str = ""
+    partition: str = "default"
+    step: int | None = None
+    protocol_metric: str = ""
 
     @property
     def sign(self) -> int:
@@ -54,42 +64,63 @@ class Found:
 class Scores:
     """The scores of a store that a report's rows may use, found by row and column."""
 
-    def __init__(self, frame: pd.DataFrame, entries: Sequence[Entry], scope: Scope) -> None:
-        self.problems: list[str] = []
+    def __init__(
+        self, frame: pd.DataFrame, entries: Sequence[Entry], scope: Scope, problems: list[str] | None = None
+    ) -> None:
+        self.problems: list[str] = [] if problems is None else problems
         self._resampler = Resampler()
-        self._read: dict[str, tuple[Measured, str, str] | None] = {}
+        self._read: dict[tuple[str, str], tuple[Measured, str, str] | str] = {}
         self._truth: dict[tuple[str, str], str] = {}
         self._said: dict[tuple[str, int | None, str], dict[Column, tuple[str, bool]]] = {}
         self._used: dict[str, tuple[str, str]] = {}
         self._frame = frame
+        self._is_planned = scope.digests is not None
         self._cells = {subject for entry in entries if entry.kind == "cell" for _, subject in entry.subjects}
         subjects = {subject for entry in entries for _, subject in entry.subjects}
-        wanted = frame[frame["subject"].isin(subjects) & (frame["partition"] == "default")]
+        wanted = frame[frame["subject"].isin(subjects)]
         if scope.digests is not None:
             wanted = wanted[wanted["digest"].isin(scope.digests)]
         self._rows: dict[tuple[Any, ...], list[Any]] = {}
         for row in wanted.itertuples(index=False):
-            self._rows.setdefault((row.subject, row.task, row.protocol, row.probe), []).append(row)
+            self._rows.setdefault((row.subject, row.task, row.protocol, row.probe, row.partition), []).append(row)
 
-    def column(self, task: str, probe: str, protocol: str, bands: str, weights: str) -> Column:
-        """A column with what its scores share; where data differ, that of most of the experiment's cells."""
+    def column(
+        self,
+        task: str,
+        probe: str,
+        protocol: str,
+        bands: str,
+        weights: str,
+        partition: str = "default",
+        step: int | None = None,
+        metric: str | None = None,
+    ) -> Column:
+        """A column with what its scores share; where data differ, that of most of the experiment's cells.
+
+        metric: another than the protocol's, to be computed anew from the predictions.
+        """
         rows = [
             row
             for (subject, *where), found in self._rows.items()
-            if tuple(where) == (task, protocol, probe)
+            if tuple(where) == (task, protocol, probe, partition)
             for row in found
             if row.bands == bands
         ]
         rows = [row for row in rows if row.subject in self._cells] or rows
+        blank = Column(task, probe, protocol, bands, weights, partition=partition, step=step)
         if not rows:
-            return Column(task, probe, protocol, bands, weights)
+            return blank
         shared = Counter((row.task_content, row.band_labels) for row in rows)
         content, labels = min(shared, key=lambda key: (-shared[key], key))
         row = next(row for row in rows if (row.task_content, row.band_labels) == (content, labels))
         groups = None if pd.isna(row.num_groups) else int(row.num_groups)
-        return Column(
-            task, probe, protocol, bands, weights, row.metric, row.direction, int(row.n), groups, content, labels
-        )
+        column = replace(
+            blank, metric=row.metric, direction=row.direction, n=int(row.n), groups=groups, content=content,
+            band_labels=labels,
+        )  # fmt: skip
+        if metric is None or metric == row.metric:
+            return column
+        return replace(column, metric=metric, direction=METRICS[metric].direction, protocol_metric=row.metric)
 
     def find(self, entry: Entry, column: Column) -> Found:
         """The scores of a row in a column, or why there are none."""
@@ -136,7 +167,7 @@ class Scores:
         rows = [
             row
             for probe in probes
-            for row in self._rows.get((subject, column.task, column.protocol, probe), ())
+            for row in self._rows.get((subject, column.task, column.protocol, probe, column.partition), ())
             if row.bands == column.bands or row.probe == "majority"
         ]
         rows = [row for row in rows if row.bands == column.bands] or rows[:1]
@@ -149,17 +180,28 @@ class Scores:
         rows = [row for row in rows if (row.task_content, row.band_labels) == (column.content, column.band_labels)]
         if not rows:
             return "scored on other data or band labels than the rest of its column"
+        rows = self._at_step(entry, rows, column.step)
+        if isinstance(rows, str):
+            return rows
         rows = [row for row in rows if _step(row) == max(map(_step, rows))]
         if len({row.digest for row in rows}) > 1:
             return "the store has several versions of this score"
         return rows[0]
 
+    def _at_step(self, entry: Entry, rows: list[Any], step: int | None) -> list[Any] | str:
+        """Those of the weights of a step, none for the last; what does not train here has one score for every step."""
+        if step is None or entry.kind in ("baseline", "reference") or entry.is_untrained:
+            # the plan asks for the last weights by name; without a plan, whatever was scored last stands for them
+            last = [row for row in rows if pd.isna(row.step)] if self._is_planned else rows
+            return last or "not evaluated"
+        return [row for row in rows if _step(row) == step] or f"no score of step {step}"
+
     def _measured(self, entry: Entry, column: Column, rows: list[Any], reasons: dict[int | None, str]) -> Found:
         scores, edge = [], False
         for row in rows:
             measured = self._measure(row, entry, column)
-            if measured is None:
-                reasons[_seed(row)] = "predictions missing or torn"
+            if isinstance(measured, str):
+                reasons[_seed(row)] = measured
                 continue
             scores.append(measured)
             edge = edge or bool(row.on_edge)
@@ -171,25 +213,32 @@ class Scores:
         trivial = entry.kind == "baseline" or any(row.probe == "majority" for row in rows)
         return Found(tuple(scores), "", tuple(notes), edge, trivial)
 
-    def _measure(self, row: Any, entry: Entry, column: Column) -> Measured | None:
-        if row.path not in self._read:
-            try:
-                self._read[row.path] = self._resampler.measure(row)
-            except StoreError as error:
-                self._read[row.path] = None
-                self.problems.append(f"{_name(row)}: not used, {error}")
-        read = self._read[row.path]
-        if read is None:
-            return None
+    def _measure(self, row: Any, entry: Entry, column: Column) -> Measured | str:
+        """A row of the frame with its bootstrap, or why it cannot be used."""
+        key = (row.path, column.metric)
+        if key not in self._read:
+            self._read[key] = self._read_anew(row, column)
+        read = self._read[key]
+        if isinstance(read, str):
+            return read
         measured, truth, said = read
         if self._truth.setdefault((column.task, column.content), truth) != truth:
             self.problems.append(f"{_name(row)}: not used, its test images are not those of the other rows")
-            self._read[row.path] = None
-            return None
+            self._read[key] = _LOST
+            return _LOST
         self._used[row.path] = (entry.label, entry.kind)
         if entry.kind != "reference":
             self._said.setdefault((entry.label, measured.seed, row.subject), {})[column] = (said, measured.value >= 1)
         return measured
+
+    def _read_anew(self, row: Any, column: Column) -> tuple[Measured, str, str] | str:
+        try:
+            return self._resampler.measure(row, column.metric if column.protocol_metric else None)
+        except MetricMisfit as error:
+            return str(error)
+        except StoreError as error:
+            self.problems.append(f"{_name(row)}: not used, {error}")
+            return _LOST
 
     def _why(self, entry: Entry, otherwise: str) -> str:
         reasons = dict.fromkeys(entry.reasons.get(subject, otherwise) for _, subject in entry.subjects)

@@ -35,7 +35,7 @@ class Compared:
     @property
     def better(self) -> str:
         """`A` or `B` where the interval excludes zero, else nothing."""
-        if not self.difference.is_resolved:
+        if not self.difference.excludes_zero:
             return ""
         return "A" if self.column.sign * self.difference.value > 0 else "B"
 

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal["cell", "bound", "baseline", "reference"]
+Axis = Literal["task", "bands", "probe", "weights", "partition", "step"]
+"""What tells two columns of one protocol apart."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """That what made a row knows a task's data. mark: † of a teacher, ‡ of images pre-trained on; words: who, of what.
+
+    A dagger is no footnote of a row but of a cell: it says of which column a row's number is no clean one.
+    """
+
+    mark: Literal["†", "‡"]
+    words: str
 
 
 @dataclass(frozen=True)
@@ -17,7 +30,8 @@ class Entry:
     scored without being trained here; `reference`, which has one score a task (probes `majority`, `supervised`) and
     stands under every probe. subjects: seed (none for what has none) and the subject of its scores. marks: footnotes
     of the row. teachers: their colours in figures, up to two. reasons: subject -> why it has no score (its run
-    failed, its data are missing). is_untrained: the student as it was before any step.
+    failed, its data are missing). is_untrained: the student as it was before any step. settings: of a cell, by dotted
+    path, where it is one of a grid. parameters: of the backbone, in millions, where its part declares them.
     """
 
     label: str
@@ -27,6 +41,8 @@ class Entry:
     teachers: Sequence[str] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
     is_untrained: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    parameters: float | None = None
 
     @property
     def title(self) -> str:
@@ -38,9 +54,11 @@ class Entry:
 class Scope:
     """The columns that are wanted: every task under every probe of a protocol, for each band set and kind of weights.
 
+    partitions: of the labels; steps: of the weights, none for the last ones.
     protocols: protocol's id -> names of its probes. digests: of the scores that the plan asks for; none takes
     whatever the store has, and where it has two versions of one score, neither. experiment: the file, as captions
-    name it.
+    name it. maps: the maps of features that the plan asks for, subject -> names of its files without their ending.
+    classes: task -> names of its classes, where it says them. labelled: task -> partition -> labelled images to fit on.
     """
 
     tasks: Sequence[str]
@@ -49,3 +67,8 @@ class Scope:
     weights: Sequence[str] = ("student",)
     digests: frozenset[str] | None = None
     experiment: str = ""
+    maps: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    partitions: Sequence[str] = ("default",)
+    steps: Sequence[int | None] = (None,)
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    labelled: Mapping[str, Mapping[str, int]] = field(default_factory=dict)

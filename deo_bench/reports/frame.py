@@ -3,52 +3,55 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from math import isfinite
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
+from deo_bench.errors import shown, wanted
 from deo_bench.score import Score
 
-_FIELDS = Score.model_fields
-_REQUIRED = frozenset(name for name, field in _FIELDS.items() if field.is_required())
-_NUMBER, _NUMBER_OR_NONE = (float, int), (float, int, type(None))
-_in_order = itemgetter(*_FIELDS)
-_optional_numbers = itemgetter("low", "high", "step", "num_groups")
+_in_order = itemgetter(*Score.model_fields)
 _RUN = re.compile(r"([0-9a-f]{12})-s(-?\d+)")
 _BOUND = re.compile(r"backbones/[0-9a-f]{12}-s(-?\d+)\+.+")
 """A run's features beside a frozen teacher's: it has the run's seed, and is not the run."""
 _LARGEST = 1 << 16
-"""Bytes of the largest score file that is believed to be one; a real one has about a thousand."""
+"""Bytes of the largest score file that is believed to be one; a real one has about five hundred."""
+_MOST = 1 << 53
+"""No number of a score is as large; from here on a float is no exact count, and pandas has no place for it."""
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+"""Without waiting: a pipe in the place of a file has nobody at its other end."""
 
-COLUMNS = (*_FIELDS, "run", "seed", "path")
+COLUMNS = (*Score.model_fields, "run", "seed", "path")
 """The fields of a score, then the 12 hex that a recipe's runs share (none for what is not a run), seed, predictions."""
 
 
-def read_scores(store: Path, problems: list[str] | None = None) -> pd.DataFrame:
-    """A row a score of every run and backbone in a store.
+def read_scores(
+    store: Path, problems: list[str] | None = None, subjects: Collection[str] | None = None
+) -> pd.DataFrame:
+    """A row a score of every run and backbone in a store, or of these subjects alone.
 
     Columns are a score's fields, then `run` (the 12 hex that all seeds of a recipe share), `seed` (none for what is
     not a run) and `path` (the predictions beside the score). A file that is torn, foreign or unreadable is named in
-    `problems` and never used.
+    `problems` and never used, and a folder that cannot be read likewise.
     """
     found: list[str] = [] if problems is None else problems
     rows: list[tuple[Any, ...]] = []
     with _no_collection():
-        for subject, folder in _subjects(store):
+        for subject in _every_subject(store, found) if subjects is None else sorted(set(subjects), key=_runs_first):
             run, seed = _run_of(subject)
-            for path in _score_files(folder, found, subject):
+            folder = f"{store}/{subject}/scores"
+            for name in _score_files(folder, found, subject):
                 try:
-                    rows.append((*_read_score(path, subject), run, seed, path[:-5] + ".npz"))
+                    rows.append((*_read_score(folder, name, subject), run, seed, f"{folder}/{name[:-5]}.npz"))
                 except (OSError, ValueError) as error:
-                    found.append(f"{path.removeprefix(f'{store}/')}: not used, {_reason(error)}")
+                    found.append(f"{_told(f'{subject}/scores/{name}')}: not used, {_reason(error)}")
         table = pd.DataFrame(dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)) if rows else [], columns=COLUMNS)
     for name in ("seed", "step", "num_groups", "n"):
         table[name] = table[name].astype("Int64")
@@ -59,7 +62,7 @@ def read_scores(store: Path, problems: list[str] | None = None) -> pd.DataFrame:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """A block without garbage collection: it would walk every new dictionary again and again."""
+    """A block without garbage collection: it would walk every new row again and again."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -69,21 +72,31 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _subjects(store: Path) -> Iterator[tuple[str, str]]:
-    """Names and score folders of the runs, then of the backbones, in order."""
-    for name in _folders(store):
-        if _RUN.fullmatch(name):
-            yield name, f"{store}/{name}/scores"
-    for name in _folders(store / "backbones"):
-        yield f"backbones/{name}", f"{store}/backbones/{name}/scores"
+def _every_subject(store: Path, problems: list[str]) -> list[str]:
+    """Names of the runs, then of the backbones, in order."""
+    runs = [name for name in _folders(store, "", problems) if _RUN.fullmatch(name)]
+    return runs + [f"backbones/{name}" for name in _folders(store, "backbones/", problems)]
 
 
-def _folders(parent: Path) -> list[str]:
+def _runs_first(subject: str) -> tuple[bool, str]:
+    return "/" in subject, subject
+
+
+def _folders(store: Path, prefix: str, problems: list[str]) -> list[str]:
+    names = []
     try:
-        with os.scandir(parent) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir())
+        with os.scandir(store / prefix) as entries:
+            for entry in entries:
+                try:
+                    if entry.is_dir():
+                        names.append(entry.name)
+                except OSError as error:
+                    problems.append(f"{_told(prefix + entry.name)}: not used, {_reason(error)}")
     except FileNotFoundError:
         return []
+    except OSError as error:
+        problems.append(f"{_told(prefix or str(store))}: not used, {_reason(error)}")
+    return sorted(names)
 
 
 def _score_files(folder: str, problems: list[str], subject: str) -> list[str]:
@@ -92,14 +105,19 @@ def _score_files(folder: str, problems: list[str], subject: str) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        problems.append(f"{subject}/scores: not used, {_reason(error)}")
+        problems.append(f"{_told(subject)}/scores: not used, {_reason(error)}")
         return []
-    return [f"{folder}/{name}" for name in sorted(names) if name.endswith(".json") and name[0] != "."]
+    return sorted(name for name in names if name.endswith(".json") and name[0] != ".")
 
 
 def _reason(error: Exception) -> str:
     """What an exception says, without the path that an operating system's error repeats."""
     return (error.strerror or "it cannot be read") if isinstance(error, OSError) else str(error)
+
+
+def _told(text: str) -> str:
+    """A name as a line can hold it: a disk allows line breaks in one, and bytes that are no text."""
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def _run_of(subject: str) -> tuple[str | None, int | None]:
@@ -109,34 +127,50 @@ def _run_of(subject: str) -> tuple[str | None, int | None]:
     return None, int(bound[1]) if bound else None
 
 
-def _read_score(path: str, subject: str) -> tuple[Any, ...]:
+def _read_score(folder: str, name: str, subject: str) -> tuple[Any, ...]:
     """The fields of one score file in order; a ValueError that says what is wrong with it."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(f"{folder}/{name}", _READ)
     try:
         content = os.read(descriptor, _LARGEST)
     finally:
         os.close(descriptor)
     try:
-        data = json.loads(content.decode())
-    except ValueError:
-        raise ValueError("it is torn or no JSON") from None
-    if not isinstance(data, dict) or not data.keys() >= _REQUIRED:
-        missing = ", ".join(sorted(_REQUIRED - set(data))) if isinstance(data, dict) else "everything"
-        raise ValueError(f"it is no score: it lacks {missing}")
-    if len(data) < len(_FIELDS):
-        data = {name: field.get_default() for name, field in _FIELDS.items() if not field.is_required()} | data
-    if len(data) > len(_FIELDS) or not data.keys() <= _FIELDS.keys():
-        raise ValueError(f"it is no score of this version: unknown {', '.join(sorted(data.keys() - _FIELDS.keys()))}")
-    _check(data, subject, path)
-    return _in_order(data)
-
-
-def _check(data: dict[str, Any], subject: str, path: str) -> None:
-    if data["subject"] != subject:
-        raise ValueError(f"it belongs to {data['subject']}")
-    if not path.endswith(f"/{data['task']}.{data['probe']}.{data['digest']}.json"):
+        score = Score.model_validate_json(content, strict=True)
+    except ValidationError as error:
+        raise ValueError(_wrong(error)) from None
+    if score.subject != subject:
+        raise ValueError(f"it belongs to {shown(score.subject)}")
+    if name != f"{score.task}.{score.probe}.{score.digest}.json":
         raise ValueError("its name is not its task, probe and digest")
-    if type(data["value"]) not in _NUMBER or not isfinite(data["value"]) or type(data["n"]) is not int:
-        raise ValueError("its value or n is no number")
-    if any(type(value) not in _NUMBER_OR_NONE for value in _optional_numbers(data)):
-        raise ValueError("its interval, step or groups are no numbers")
+    _check(score)
+    return _in_order(score.__dict__)
+
+
+def _wrong(error: ValidationError) -> str:
+    """What a file is that is no score: torn, of another version, or with a field of another type."""
+    errors = error.errors(include_url=False)
+    if errors[0]["type"] == "json_invalid":
+        return "it is torn or no JSON"
+    if not errors[0]["loc"]:
+        return "it is no score: it lacks everything"
+    missing, unknown = (
+        [str(each["loc"][0]) for each in errors if each["type"] == kind] for kind in ("missing", "extra_forbidden")
+    )
+    if missing:
+        return f"it is no score: it lacks {', '.join(missing)}"
+    if unknown:
+        return f"it is no score of this version: unknown {', '.join(map(_told, unknown))}"
+    return f"its {errors[0]['loc'][0]} {wanted(errors[0])}, got {shown(errors[0]['input'])}"
+
+
+def _check(score: Score) -> None:
+    """Refuse numbers that no score has: not finite, or beyond what a table can hold."""
+    low, high = score.low, score.high
+    if not -_MOST < score.value < _MOST or not 0 < score.n < _MOST:
+        raise ValueError("its value or n is no number of a score")
+    if not (low is None or -_MOST < low < _MOST) or not (high is None or -_MOST < high < _MOST):
+        raise ValueError("its interval has an end that is no number")
+    if low is not None and high is not None and low > high:
+        raise ValueError("its interval ends before it begins")
+    if not -_MOST < (score.step or 0) < _MOST or not -_MOST < (score.num_groups or 0) < _MOST:
+        raise ValueError("its step or groups are no numbers of a score")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from typing import Any
 
 from deo_bench.reports.cells import Column
-from deo_bench.reports.table import Cell, Row, Table, Tables
+from deo_bench.reports.table import Cell, Row, Table
 
 FIELDS = (
     "label", "kind", "task", "probe", "protocol", "metric", "direction", "bands", "band_labels", "weights", "n",
-    "groups", "runs", "value", "low", "high", "df", "interval", "best", "against", "difference", "difference_low",
-    "difference_high", "difference_p", "difference_df", "difference_runs", "pairing", "missing", "notes",
+    "groups", "runs", "value", "low", "high", "df", "interval", "best", "second", "against", "difference",
+    "difference_low", "difference_high", "difference_p", "difference_p_holm", "resolved", "difference_df",
+    "difference_runs", "pairing", "missing", "notes",
 )  # fmt: skip
-"""Columns of the CSV. Values are shares, not percent; `interval` says over what; p is two-sided and uncorrected."""
+"""Columns of the CSV. Values are shares, not percent; `interval` says over what; p is two-sided,
+and corrected over the table's comparisons where it says `holm`."""
 
 
 def tidy(table: Table) -> list[dict[str, Any]]:
@@ -26,12 +29,12 @@ def tidy(table: Table) -> list[dict[str, Any]]:
     ]
 
 
-def comma_separated(made: Tables) -> str:
+def comma_separated(tables: Iterable[Table]) -> str:
     """All tables as one CSV."""
     text = io.StringIO()
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()
-    for table in made.tables:
+    for table in tables:
         for record in tidy(table):
             writer.writerow({name: _plain(value) for name, value in record.items()})
     return text.getvalue()
@@ -50,11 +53,13 @@ def _record(table: Table, row: Row, column: Column, cell: Cell) -> dict[str, Any
         record |= {
             "runs": estimate.seeds, "value": estimate.value, "low": estimate.low, "high": estimate.high,
             "df": estimate.df, "interval": "seeds and images" if estimate.df else "images", "best": cell.is_best,
+            "second": cell.is_second,
         }  # fmt: skip
     if gain:
         record |= {
             "against": table.against, "difference": gain.value, "difference_low": gain.low,
-            "difference_high": gain.high, "difference_p": gain.p, "difference_df": gain.df,
+            "difference_high": gain.high, "difference_p": gain.p, "difference_p_holm": cell.corrected,
+            "resolved": None if cell.corrected is None else cell.is_resolved, "difference_df": gain.df,
             "difference_runs": gain.seeds, "pairing": gain.pairing,
         }  # fmt: skip
     return record

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from deo_bench.reports.grid import HOLE, Grid, Line, Slot, grids
-from deo_bench.reports.table import Tables
+from deo_bench.reports.grid import HOLE, Grid, Line, Slot
+from deo_bench.reports.section import Sectioned
 from deo_bench.reports.wording import UNRESOLVED
 
 _START = r"""% Compiles by itself; in a paper, \usepackage{booktabs} and \input this file.
@@ -33,28 +33,30 @@ SIZES = (r"\small", r"\small", r"\small", r"\small", r"\footnotesize", r"\footno
 """The size of type by the number of columns, so that a table fits the width of a page."""
 
 
-def latex(made: Tables) -> str:
+def latex(report: Sectioned) -> str:
     """Every table as a `table` environment."""
-    parts = [_draw(grid) for table in made.tables for grid in grids(table)]
+    parts = [_draw(grid) for section in report.sections for grid in section.grids]
     return _START + "\n" + "\n".join(parts) + "\n\\deobenchend\n"
 
 
 def _draw(grid: Grid) -> str:
-    count = len(grid.headings)
+    count, runs = len(grid.headings), grid.has_runs
     heads = [
-        _row(["", "", *[escape(h.task) for h in grid.headings]]),
-        _row(["", "runs", *[escape(h.metric) for h in grid.headings]]),
-        _row(["", "", *[_small(escape(h.size)) for h in grid.headings]]),
+        _row([escape(grid.corner), *[""] * runs, *[escape(h.task) for h in grid.headings]]),
+        _row(["", *["runs"] * runs, *[escape(h.metric) for h in grid.headings]]),
+        _row(["", *[""] * runs, *[_small(escape(h.size)) for h in grid.headings]]),
     ]
+    heads = [heads[0], *[head for head in heads[1:] if set(head) - set(" &\\")]]
     body: list[str] = []
     for place, (name, lines) in enumerate(grid.blocks):
         body += [r"\midrule"] if place else []
-        body += [rf"\multicolumn{{{count + 2}}}{{@{{}}l}}{{\textit{{{escape(name)}}}}} \\"] if name else []
-        body += [_line(line) for line in lines]
+        body += [rf"\multicolumn{{{count + 1 + runs}}}{{@{{}}l}}{{\textit{{{escape(name)}}}}} \\"] if name else []
+        body += [_line(line, runs) for line in lines]
     notes = [rf"\par\textsuperscript{{{i}}} {escape(note)}." for i, note in enumerate(grid.footnotes, 1)]
+    shape = rf"{{@{{}}l{'r' * (count + runs)}@{{}}}}"
     return "\n".join([
         r"\begin{table}[htbp]", rf"\centering{SIZES[min(count, 6)]}", rf"\caption{{{escape(grid.caption)}}}",
-        r"\smallskip\setlength{\tabcolsep}{4pt}", rf"\begin{{tabular}}{{@{{}}lr{'r' * count}@{{}}}}", r"\toprule",
+        r"\smallskip\setlength{\tabcolsep}{4pt}", rf"\begin{{tabular}}{shape}", r"\toprule",
         *heads, r"\midrule", *body, r"\bottomrule", r"\end{tabular}",
         *([r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize", *notes, r"\end{minipage}"] if notes else []),
         r"\end{table}", "",
@@ -65,13 +67,14 @@ def _row(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _line(line: Line) -> str:
-    return _row([escape(line.label) + _superscript(line.notes), str(line.runs), *map(_slot, line.slots)])
+def _line(line: Line, has_runs: bool) -> str:
+    runs = ["" if line.runs is None else str(line.runs)] if has_runs else []
+    return _row([escape(line.label) + _superscript(line.notes), *runs, *map(_slot, line.slots)])
 
 
 def _slot(slot: Slot) -> str:
     text = "--" if slot.text == HOLE else re.sub(r"-(?=\d)", "$-$", slot.text).replace("±", r"$\pm$")
-    text = rf"\textbf{{{text}}}" if slot.is_best else text
+    text = rf"\textbf{{{text}}}" if slot.is_best else rf"\underline{{{text}}}" if slot.is_second else text
     unresolved = _small(rf" \textit{{{UNRESOLVED}}}") if slot.is_unresolved else ""
     return text + _superscript(slot.notes) + unresolved
 

@@ -11,62 +11,57 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from deo_bench.reports.grid import Grid, Line, Slot, grids
-from deo_bench.reports.table import Table, Tables
+from deo_bench.reports.grid import Grid, Line, Slot
+from deo_bench.reports.section import Sectioned
 from deo_bench.reports.wording import UNRESOLVED
 
 _SUPERSCRIPTS = str.maketrans("0123456789,", "⁰¹²³⁴⁵⁶⁷⁸⁹ ")
 
 
-def terminal(made: Tables, show_all: bool = False, width: int = 100) -> RenderableType:
-    """The tables as something rich can print; without `show_all` only the first probe of each protocol.
+def terminal(report: Sectioned, show_all: bool = False, width: int = 100) -> RenderableType:
+    """The tables as something rich can print; without `show_all` only of the sections that are always shown.
 
     A table wider than `width` columns is cut into several, some tasks each.
     """
-    shown = made.tables if show_all else first_probes(made.tables)
-    drawn = [grid for table in shown for grid in grids(table)]
-    parts: list[RenderableType] = [part for grid in drawn for part in (_draw(grid, width), Text())]
-    hidden = [table for table in made.tables if table not in shown]
-    if hidden:
-        probes = ", ".join(dict.fromkeys(table.probe for table in hidden))
-        parts.append(Text(f"Also there: {probes} (--all shows them).", style="dim"))
-    parts += [Text(f"Look at: {problem}", style="yellow") for problem in made.problems]
+    parts: list[RenderableType] = []
+    for section in report.sections:
+        if show_all or section.shown == "always":
+            parts += [part for grid in section.grids for part in (_draw(grid, width, section.title), Text())]
+    hidden = [section.title for section in report.sections if section.shown != "always" and section.grids]
+    if hidden and not show_all:
+        parts.append(Text(f"Also there: {'; '.join(hidden)} (--all shows them).", style="dim"))
+    parts += [Text(f"Look at: {problem}", style="yellow") for problem in report.problems]
     return Group(*parts)
 
 
-def first_probes(tables: Sequence[Table]) -> list[Table]:
-    """The tables of each protocol's first probe."""
-    first: dict[str, str] = {}
-    for table in tables:
-        first.setdefault(table.protocol, table.probe)
-    return [table for table in tables if first[table.protocol] == table.probe]
-
-
-def _draw(grid: Grid, width: int) -> RenderableType:
+def _draw(grid: Grid, width: int, title: str) -> RenderableType:
     notes = [Text(f"{_superscript((number,))} {note}") for number, note in enumerate(grid.footnotes, 1)]
     tables = [_table(grid, places) for places in _cuts(grid, width)]
-    return Group(Text(grid.title, style="bold"), *tables, *notes, Text(grid.caption, style="dim"))
+    heading = Text(": ".join(part for part in (title, grid.title) if part), style="bold")
+    return Group(heading, *tables, *notes, *([Text(grid.caption, style="dim")] if grid.caption else []))
 
 
 def _table(grid: Grid, places: Sequence[int]) -> RichTable:
     drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    drawn.add_column("", no_wrap=True)
-    drawn.add_column("runs", justify="right", style="dim")
+    drawn.add_column(grid.corner, no_wrap=True)
+    if grid.has_runs:
+        drawn.add_column("runs", justify="right", style="dim")
     for heading in (grid.headings[place] for place in places):
-        drawn.add_column("\n".join([heading.task, heading.metric, heading.size]), justify="right", no_wrap=True)
+        told = "\n".join(part for part in (heading.task, heading.metric, heading.size) if part)
+        drawn.add_column(told, justify="right", no_wrap=True)
     for block, (name, lines) in enumerate(grid.blocks):
         if block:
             drawn.add_section()
         if name:
             drawn.add_row(Text(name, style="italic dim"))
         for line in lines:
-            drawn.add_row(*_line(line, places))
+            drawn.add_row(*_line(line, places, grid.has_runs))
     return drawn
 
 
 def _cuts(grid: Grid, width: int) -> list[range]:
     """Columns that fit beside the labels, spread evenly over as few tables as will do."""
-    lines = [line for _, block in grid.blocks for line in block]
+    lines = grid.lines
     left = max((cell_len(_line(line, ())[0].plain) for line in lines), default=0) + 8
     widths = []
     for place, heading in enumerate(grid.headings):
@@ -78,14 +73,15 @@ def _cuts(grid: Grid, width: int) -> list[range]:
     return [range(start, stop) for start, stop in pairwise(edges)]
 
 
-def _line(line: Line, places: Sequence[int]) -> list[Text]:
+def _line(line: Line, places: Sequence[int], has_runs: bool = True) -> list[Text]:
     slots = [_slot(line.slots[place]) for place in places]
-    return [Text(line.label + _superscript(line.notes)), Text(str(line.runs)), *slots]
+    runs = [Text("" if line.runs is None else str(line.runs))] if has_runs else []
+    return [Text(line.label + _superscript(line.notes)), *runs, *slots]
 
 
 def _slot(slot: Slot) -> Text:
-    text = Text(slot.text, style="bold" if slot.is_best else "")
-    text.append(_superscript(slot.notes), style="not bold")
+    text = Text(slot.text, style="bold" if slot.is_best else "underline" if slot.is_second else "")
+    text.append(_superscript(slot.notes), style="not bold not underline")
     if slot.is_unresolved:
         text.append(f"\n{UNRESOLVED}", style="italic dim")
     return text

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from annotated_types import Gt
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, field_validator
 
-from deo_bench.errors import UserError, nearest, shown, wanted
+from deo_bench.errors import UserError, nearest, place, shown, wanted
+from deo_bench.probes.metrics import METRICS
 from deo_bench.recipe import read_toml
 from deo_bench.recipe.checking import plain
-from deo_bench.reports.entries import Scope
+from deo_bench.recipe.naming import short_names
+from deo_bench.reports.entries import Axis, Scope
 
-Form = Literal["markdown", "latex", "csv", "html", "png", "pdf"]
-ALL_FORMS: tuple[Form, ...] = ("markdown", "latex", "csv", "html", "png", "pdf")
+Form = Literal["markdown", "latex", "csv", "html", "png", "pdf", "svg"]
+ALL_FORMS: tuple[Form, ...] = ("markdown", "latex", "csv", "html", "png", "pdf", "svg")
+LAST = "last"
+DEFAULT = "default"
+
+Step = Annotated[StrictInt, Gt(0)] | Literal["last"]
+Name = TypeVar("Name", str, int | None)
 
 
 class ReportSpec(BaseModel):
     """One report.
 
     experiment: the file it answers, relative to this one; tasks, probes, bands, weights: in this order, or all of
-    the experiment's; baseline: label of the row that differences are to, or `untrained`; sort: `plan`, or a task to
-    sort by; notes: paragraphs for the page; formats: what `write_report` writes beside the tidy scores.
+    the experiment's; partitions, steps: likewise where `columns` has them side by side, else the default partition and
+    the last weights. rows: labels, or patterns such as `optical=*`, of the rows of the tables, in this order; columns:
+    what stands side by side in a table, the slowest first; whatever is not in it has tables of its own. metric: another
+    than the protocol's, computed anew from the predictions. group: a setting of the grid, whose values make blocks of
+    rows. baseline: label of the row that differences are to, or `untrained`; sort: `plan`, or a task to sort by; notes:
+    paragraphs for the page; formats: what `write_report` writes beside the tidy scores.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,10 +49,31 @@ class ReportSpec(BaseModel):
     probes: tuple[str, ...] = ()
     bands: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
+    partitions: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+    rows: tuple[str, ...] = ()
+    columns: tuple[Axis, ...] = Field(default=("task",), min_length=1)
+    metric: str | None = None
+    group: str | None = None
     baseline: str | None = None
     sort: str = "plan"
     notes: tuple[str, ...] = ()
     formats: tuple[Form, ...] = Field(default=ALL_FORMS, min_length=1)
+
+    @field_validator("tasks", "probes", "bands", "weights", "partitions", "steps", "rows", "columns", "formats")
+    @classmethod
+    def _once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        for value in values:
+            if values.count(value) > 1:
+                raise ValueError(f"says {shown(value)} twice; say it once")
+        return values
+
+    @field_validator("metric")
+    @classmethod
+    def _known_metric(cls, name: str | None) -> str | None:
+        if name is not None and name not in METRICS:
+            raise ValueError(f"is no metric{nearest(name, METRICS)}")
+        return name
 
     def narrow(self, scope: Scope) -> Scope:
         """The columns of an experiment that this report asks for; a name that it lacks is an error with the nearest."""
@@ -47,14 +83,41 @@ class ReportSpec(BaseModel):
             protocol: tuple(probe for probe in wanted if probe in probes)
             for protocol, probes in scope.protocols.items()
         }
-        return Scope(
+        partitions = _chosen("partition", self.partitions, scope.partitions)
+        if not self.partitions and "partition" not in self.columns and DEFAULT in partitions:
+            partitions = (DEFAULT,)
+        asked = [None if step == LAST else step for step in self.steps]
+        steps = _chosen("step", asked, scope.steps)
+        if not self.steps and "step" not in self.columns:
+            steps = (None,)
+        return replace(
+            scope,
             tasks=_chosen("task", self.tasks, scope.tasks),
             protocols=protocols,
             bands=_chosen("band set", self.bands, scope.bands),
             weights=_chosen("kind of weights", self.weights, scope.weights),
-            digests=scope.digests,
-            experiment=scope.experiment,
+            partitions=partitions,
+            steps=steps,
         )
+
+    def pick(self, labels: Sequence[str]) -> list[str]:
+        """The labels of the rows that this report shows, in its order; a pattern that meets none is an error."""
+        found: dict[str, None] = {}
+        for pattern in self.rows or labels:
+            meets = [pattern] if pattern in labels else [label for label in labels if fnmatchcase(label, pattern)]
+            if not meets:
+                raise UserError(f"rows: no row is called {shown(pattern)}{nearest(pattern, labels)}")
+            found |= dict.fromkeys(meets)
+        return list(found)
+
+    def group_path(self, paths: Collection[str]) -> str | None:
+        """The dotted path that rows are grouped by, of those that a grid sets; said in full or by its short name."""
+        if self.group is None:
+            return None
+        names = {name: path for path, name in short_names(paths).items()} | {path: path for path in paths}
+        if self.group not in names:
+            raise UserError(f"group: the grid sets no {shown(self.group)}{nearest(self.group, names)}")
+        return names[self.group]
 
 
 def read_spec(path: Path) -> ReportSpec:
@@ -71,13 +134,21 @@ def check_spec(table: dict[str, Any], where: str) -> ReportSpec:
         return ReportSpec(**table)
     except ValidationError as error:
         first = error.errors()[0]
-        way = ".".join(str(item) for item in first["loc"])
-        raise UserError(f"{where}: {way}: {wanted(first)}, got {shown(first['input'])}") from None
+        told = wanted(first)
+        if first["type"] == "literal_error":
+            hint = nearest(str(first["input"]), re.findall(r"'([^']*)'", told))
+            told += "" if hint.startswith(";") else hint.rstrip("?")
+        if first["loc"][0] == "steps" and len(first["loc"]) > 1:
+            told = "has to be a step, a whole number above zero, or 'last'"
+        way = ".".join(place(first, table))
+        raise UserError(f"{where}: {way}: {told}, got {shown(first['input'])}") from None
 
 
-def _chosen(what: str, asked: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+def _chosen(what: str, asked: Sequence[Name], known: Sequence[Name]) -> tuple[Name, ...]:
     for name in asked:
         if name not in known:
-            told = f"the report asks for {what} {shown(name)}, which the experiment lacks"
-            raise UserError(f"{told}{nearest(name, known)}")
+            names = [LAST if one is None else str(one) for one in known]
+            given = LAST if name is None else str(name)
+            told = f"the report asks for {what} {shown(given)}, which the experiment lacks"
+            raise UserError(f"{told}{nearest(given, names)}")
     return tuple(asked) or tuple(known)

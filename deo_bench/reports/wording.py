@@ -77,7 +77,8 @@ def caption(table: Table) -> str:
         f"Percent on test images; protocol {table.protocol}{_origin(table)}, probe {table.probe}, bands {table.bands}, "
         f"{_WEIGHTS.get(table.weights, table.weights)}.",
         over_seeds if many > 1 else one_seed,
-        "Bold: best of the experiment's cells, only where the 95 % interval of its lead over the next excludes zero.",
+        "Bold: better than every other cell of the experiment (each p < .05, Holm over the columns); underlined: "
+        "second, and better than every cell below it likewise.",
     ]
     labels = sorted({column.band_labels for column in table.columns} - {"", "published"})
     if labels:
@@ -91,7 +92,8 @@ def difference_caption(table: Table) -> str:
     sentences = [
         f"Points against {table.against!r} with 95 % t intervals over seeds and test images, paired by seed and by "
         f"test image; where one side is a single run, only the seeds of the other vary.{less}",
-        f"{UNRESOLVED.capitalize()}: the interval includes zero. Protocol {table.protocol}{_origin(table)}, "
+        f"Intervals are each by itself; {UNRESOLVED}: p >= .05 after Holm's correction over the {_comparisons(table)} "
+        f"comparisons of this table. Protocol {table.protocol}{_origin(table)}, "
         f"probe {table.probe}, bands {table.bands}.",
     ]
     return " ".join([*sentences, *_source(table)])
@@ -110,6 +112,10 @@ def pairing_note(row: Row, against: str | None) -> tuple[str, ...]:
 def has_differences(table: Table) -> bool:
     """Whether there is any difference of a cell to show."""
     return any(cell.difference for row in table.block("cell") for cell in row.cells)
+
+
+def _comparisons(table: Table) -> int:
+    return sum(cell.corrected is not None for row in table.rows for cell in row.cells)
 
 
 def _origin(table: Table) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from deo_bench.store.cache import Entry, choose, entries
 from deo_bench.store.disk import TEMPORARY, last_write, size_of
-from deo_bench.store.remains import PRUNED, Remains, see
+from deo_bench.store.remains import PRUNED, RESULTS, Remains, see
 from deo_bench.store.runs import RUN_NAME, Store
 
 Kind = Literal["run", "unfinished", "checkpoint", "temporary", "cache"]
@@ -132,8 +132,7 @@ def _add_run(found: Found, one: Remains, wanted: Wanted, why: str) -> None:
     has_scores = any((one.run.path / "scores").glob("*.json"))
     keeps = has_scores and not wanted.scores
     is_whole = not keeps and not one.foreign
-    scores = one.run.path / "scores"
-    paths = one.beside_record() + ((scores,) if has_scores and not keeps and not one.has_foreign_scores else ())
+    paths = one.beside_record() + (one.results if has_scores and not keeps else ())
     kind: Kind = "unfinished" if wanted.unfinished else "run"
     what = f"{why}; its scores stay" if keeps else f"{why}; its scores go" if has_scores else why
     found.left += [(f"{one.run.name}/{name}", "not of deo-bench") for name in one.foreign]
@@ -194,9 +193,10 @@ def _temporary(store: Store, cache: Path, seen: Iterable[Remains], found: Found)
             found.left.append((path.name, "not of deo-bench"))
     for one in seen:
         if not one.claimant():
-            for folder in ("", "scores", "resume"):
+            for folder in ("", *RESULTS, "resume"):
                 yield from sorted((one.run.path / folder).glob(TEMPORARY))
-    yield from sorted((store.root / "backbones").glob(f"*/scores/{TEMPORARY}"))
+    for folder in RESULTS:
+        yield from sorted((store.root / "backbones").glob(f"*/{folder}/{TEMPORARY}"))
     yield from sorted(cache.rglob(TEMPORARY))
 
 

@@ -16,9 +16,12 @@ from deo_bench.store.runs import RUN_NAME, Run
 PRUNED = "pruned"
 """The state of a run whose weights were pruned and whose recipe, record and scores are kept."""
 
-_RECORD = ("recipe.json", "run.json", "scores")
+RESULTS = ("scores", "maps")
+"""Folders of what was found out about a run: they stay or go together, and nothing but the weights makes them again."""
+
+_RECORD = ("recipe.json", "run.json", *RESULTS)
 _FILES = re.compile(r"recipe\.json|run\.json|lease|train\.jsonl|(student|ema)(-\d+)?\.safetensors|targets\.safetensors")
-_SCORES = re.compile(r"lease|.+\.(json|npz|npy|png)")
+_FOUND = re.compile(r"lease|.+\.(json|npz|npy|png)")
 _UNFINISHED = {"missing": "nothing was written", "failed": "failed", "started": "not finished", PRUNED: "not finished"}
 
 
@@ -44,9 +47,10 @@ class Remains:
         return _UNFINISHED.get(self.state, "torn")
 
     @property
-    def has_foreign_scores(self) -> bool:
-        """Whether something foreign lies among its scores."""
-        return any(name.startswith("scores/") for name in self.foreign)
+    def results(self) -> tuple[Path, ...]:
+        """Its folders of results among which nothing foreign lies."""
+        mixed = {name.partition("/")[0] for name in self.foreign if "/" in name}
+        return tuple(path for path in self.ours if path.name in RESULTS and path.name not in mixed)
 
     def claimant(self) -> str:
         """Who trains or scores the run now, or nothing."""
@@ -64,10 +68,11 @@ def see(run: Run, left: list[tuple[str, str]]) -> Remains | None:
         left.append((run.name, "is a link; what it points to is not looked at"))
         return None
     inside = sorted(path for path in run.path.iterdir() if not path.match(TEMPORARY))
-    ours = tuple(path for path in inside if path.name in ("scores", "resume") or _FILES.fullmatch(path.name))
+    ours = tuple(path for path in inside if path.name in (*RESULTS, "resume") or _FILES.fullmatch(path.name))
     foreign = [path.name for path in inside if path not in ours]
-    if (run.path / "scores").is_dir():
-        foreign += [f"scores/{path.name}" for path in (run.path / "scores").iterdir() if not _is_score(path)]
+    for folder in (run.path / name for name in RESULTS):
+        if folder.is_dir():
+            foreign += [f"{folder.name}/{path.name}" for path in folder.iterdir() if not _is_result(path)]
     try:
         teachers = _teachers(run)
     except StoreError as error:
@@ -93,5 +98,5 @@ def _teachers(run: Run) -> frozenset[str]:
     return frozenset(name for name in named.values() if isinstance(name, str) and RUN_NAME.fullmatch(name))
 
 
-def _is_score(path: Path) -> bool:
-    return path.is_file() and (bool(_SCORES.fullmatch(path.name)) or path.match(TEMPORARY))
+def _is_result(path: Path) -> bool:
+    return path.is_file() and (bool(_FOUND.fullmatch(path.name)) or path.match(TEMPORARY))

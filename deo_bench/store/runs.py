@@ -16,6 +16,7 @@ from deo_bench.errors import StoreError
 from deo_bench.files import checksum, read_json, sweep, write_arrays, write_json
 from deo_bench.recipe import digest
 from deo_bench.score import Score
+from deo_bench.store.maps import FeatureMaps, has_maps, write_maps
 
 RUN_NAME = re.compile(r"[0-9a-f]{12}-s\d+")
 
@@ -40,6 +41,18 @@ class Subject:
             return False
         # The directory of a zip file is at its end: one that was cut has none.
         return (score.subject, score.stem) == (self.name, stem) and zipfile.is_zipfile(path.with_suffix(".npz"))
+
+    def maps_path(self, stem: str) -> Path:
+        """The file of maps of features."""
+        return self.path / "maps" / f"{stem}.npz"
+
+    def has_maps(self, stem: str) -> bool:
+        """Whether such maps are there, and were not cut."""
+        return has_maps(self.maps_path(stem))
+
+    def write_maps(self, stem: str, made: FeatureMaps) -> None:
+        """Maps of features, whole or not at all."""
+        write_maps(self.maps_path(stem), made)
 
     def write_score(self, score: Score, arrays: dict[str, Any]) -> None:
         """Predictions first, then the score: a score that is there has its predictions."""

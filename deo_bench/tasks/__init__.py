@@ -36,5 +36,9 @@ class Task(ABC):
         """The bands that the task's images have."""
         return self.pack(places).bands
 
+    def class_names(self, places: Places) -> tuple[str, ...]:
+        """The names of the classes in the order of their numbers, as far as the task says them."""
+        return self.pack(places).classes
+
 
 task = decorator("task", Task)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deo_bench.data import Pack, Places
 from deo_bench.data.scenes.spectra import BANDS
-from deo_bench.data.scenes.write import Sizes, benchmark_fingerprint, pack_benchmark
+from deo_bench.data.scenes.write import LABELLINGS, Sizes, benchmark_fingerprint, pack_benchmark
 from deo_bench.declarations import Count
 from deo_bench.tasks import Task, task
 
@@ -41,3 +41,7 @@ class ScenesTask(Task):
     def bands(self, places: Places) -> tuple[str, ...]:
         """The ten bands, known without the images."""
         return BANDS
+
+    def class_names(self, places: Places) -> tuple[str, ...]:
+        """Known without the images."""
+        return LABELLINGS[self.name].classes

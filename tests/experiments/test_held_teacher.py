@@ -19,8 +19,9 @@ from deo_bench.experiments.named import runs_named
 from deo_bench.experiments.plan import Plan
 from deo_bench.experiments.single import plan_of_one
 from deo_bench.files import read_json, write_json
+from deo_bench.reports.build import build_tables
+from deo_bench.reports.cells import Scores
 from deo_bench.reports.frame import read_scores
-from deo_bench.reports.table import build_tables
 from deo_bench.reports.wording import BLOCKS
 from deo_bench.store import Store
 from tests.experiments.conftest import Place, files
@@ -218,7 +219,8 @@ def test_a_block_keeps_its_geometry_and_none_rules() -> None:
 
 def test_the_table_shows_it_as_a_bound_and_not_as_a_cell(made: Place) -> None:
     plan = made.plan()
-    every = build_tables(read_scores(made.store), entries_of(plan), scope_of(plan)).tables
+    entries, scope = entries_of(plan), scope_of(plan)
+    every = build_tables(Scores(read_scores(made.store), entries, scope), entries, scope)
     tables = [table for table in every if table.bands == "s2_10"]
     assert len(tables) == 3
     for table in tables:

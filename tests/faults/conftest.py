@@ -41,7 +41,7 @@ target = "channel_std"
 head = "small"
 """
 CHANGES = {
-    "seeds = [0, 1]": 'seeds = [0]\nscore_at = [2]\nreport = "report.toml"',
+    "seeds = [0, 1]": 'seeds = [0]\nscore_at = [2]\nmaps = 2\nreport = "report.toml"',
     '["scenes-v1"]': '[{ use = "scenes-v1", bootstrap = 10, probes = { linear = { num_c = 2 } } }]',
     '["image_stats", "majority", "untrained"]': '["image_stats"]',
     "[0.0, 1.0]": "[1.0]",
@@ -125,7 +125,7 @@ class Place:
             steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
             assert steps == sorted(set(steps)) and steps[-1] == 2
         plan = self.plan()
-        assert not plan.runs_to_do() and not plan.scores_to_do()
+        assert not plan.runs_to_do() and not plan.scores_to_do() and not plan.maps_to_do()
 
 
 def make_experiment(folder: Path, **changes: str) -> Path:

@@ -11,6 +11,7 @@ import pytest
 
 import deo_bench.engine.embed
 import deo_bench.engine.train
+import deo_bench.experiments.scoring
 from deo_bench.experiments.events import Note, RunEnded, Waiting
 from deo_bench.probes.knn import Knn
 from deo_bench.store import Lease
@@ -70,6 +71,10 @@ MOMENTS: dict[str, Arm | tuple[Arm, ...]] = {
     "a score, half of its bytes written": halfway("tiny.knn20_cos", nth=2),
     "a score, between temporary file and name": before(os, "replace", scores(".json"), nth=2),
     "a score, just in place": after(os, "replace", scores(".json"), nth=2),
+    "maps, before they are looked at": before(deo_bench.experiments.scoring, "feature_maps"),
+    "maps, in fsync": before(os, "fsync", of("maps")),
+    "maps, between temporary file and name": before(os, "replace", to("maps")),
+    "maps, just in place": after(os, "replace", to("maps")),
     "a claim, given back": before(Path, "unlink", of("lease"), nth=2),
 }
 
@@ -95,7 +100,8 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(
     for number, arm in enumerate(arms if isinstance(arms, tuple) else (arms,)):
         kill(place, arm, tmp_path / f"trace{number}")
         place.check_whole(finished)
-    assert place.plan().runs_to_do() or place.plan().scores_to_do(), "nothing was left to do"
+    plan = place.plan()
+    assert plan.runs_to_do() or plan.scores_to_do() or plan.maps_to_do(), "nothing was left to do"
     _, events = place.carry_out()
     assert not any(isinstance(event, Waiting) for event in events), "a dead process of this machine holds nothing"
     place.check_ends(finished)
@@ -103,7 +109,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(
 
 def test_killed_again_and_again_it_comes_to_the_same_end(place: Place, finished: Place, tmp_path: Path) -> None:
     lives = 0
-    while place.plan().runs_to_do() or place.plan().scores_to_do():
+    while (plan := place.plan()).runs_to_do() or plan.scores_to_do() or plan.maps_to_do():
         kill(place, before(os, "replace", nth=3), tmp_path / f"trace{lives}") if lives < 5 else place.carry_out()
         lives += 1
     assert lives == 6

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from deo_bench.reports.build import build_tables
+from deo_bench.reports.cells import Scores
 from deo_bench.reports.compare import Comparison, compare
 from deo_bench.reports.entries import Entry, Scope
 from deo_bench.reports.frame import read_scores
-from deo_bench.reports.table import build_tables
 from tests.reports.conftest import FakeStore, run_name
 
 
@@ -46,7 +47,7 @@ def test_the_difference_is_that_of_the_tables(fake: FakeStore, scope: Scope) -> 
     (one,) = held(fake, a, b).compared
     assert (one.a.value, one.b.value) == (pytest.approx(0.79, abs=0.003), pytest.approx(0.597, abs=0.003))
     assert one.better == "A" and one.seeds == (0, 1, 2) and one.difference.pairing == "paired"
-    table = build_tables(read_scores(fake.root), [a, b], scope, against="b").tables[0]
+    table = build_tables(Scores(read_scores(fake.root), [a, b], scope), [a, b], scope, against="b")[0]
     assert table.rows[0].cells[0].difference == one.difference
     (turned,) = held(fake, b, a).compared
     assert turned.difference.value == -one.difference.value and turned.better == "B"
@@ -56,7 +57,7 @@ def test_the_difference_is_that_of_the_tables(fake: FakeStore, scope: Scope) -> 
 def test_less_is_better_where_the_metric_says_so(fake: FakeStore) -> None:
     a, b = fake.cell("a", [0.8, 0.82], direction="min"), fake.cell("b", [0.5, 0.52], direction="min")
     (one,) = held(fake, a, b).compared
-    assert one.difference.value > 0 and one.difference.is_resolved and one.better == "B"
+    assert one.difference.value > 0 and one.difference.excludes_zero and one.better == "B"
 
 
 def test_no_winner_where_the_interval_includes_zero(fake: FakeStore) -> None:

@@ -6,21 +6,28 @@ import csv
 import io
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
-from deo_bench.reports.cells import Column
-from deo_bench.reports.grid import grids
+from deo_bench.reports.answer import Answer
+from deo_bench.reports.cells import Column, Scores
+from deo_bench.reports.entries import Scope
+from deo_bench.reports.frame import COLUMNS
+from deo_bench.reports.grid import Grid, difference_grid, score_grid
 from deo_bench.reports.render_csv import FIELDS, comma_separated
 from deo_bench.reports.render_latex import escape, latex
 from deo_bench.reports.render_markdown import markdown
 from deo_bench.reports.render_terminal import terminal
+from deo_bench.reports.report import Report
+from deo_bench.reports.sections import scores
+from deo_bench.reports.spec import ReportSpec
 from deo_bench.reports.statistics import Difference, Estimate
-from deo_bench.reports.table import ABOVE_STUDENTS, Cell, Row, Table, Tables
+from deo_bench.reports.table import ABOVE_STUDENTS, Cell, Row, Table
 from deo_bench.reports.wording import difference_text, number
 
 TASKS = ("cover", "uses")
@@ -40,7 +47,22 @@ def gain(value: float, half: float) -> Difference:
     return Difference(value, value - half, value + half, 0.01, 2.5, 3, "paired")
 
 
-def made() -> Tables:
+def reported(tables: Sequence[Table], problems: Sequence[str] = ()) -> Report:
+    """A report of ready tables: their sections, and no other."""
+    scope = Scope(TASKS, {"scenes-v1": ("knn5_l2", "linear")}, ("s2_10",))
+    frame = pd.DataFrame([], columns=COLUMNS)
+    answer = Answer(
+        ReportSpec(), (), scope, tuple(tables), frame, Scores(frame, [], scope), Path("runs"), list(problems)
+    )
+    return Report(answer, (*scores.main(answer), *scores.other_probes(answer)))
+
+
+def grids(table: Table) -> list[Grid]:
+    gains = difference_grid(table)
+    return [score_grid(table), *([gains] if gains else [])]
+
+
+def made() -> list[Table]:
     one = Estimate(0.84, 0.81, 0.86, 1, None)
     rows = (
         Row("untrained", "cell", 3, (Cell(three(0.54, 0.01)), Cell(three(0.33, 0.02)))),
@@ -55,7 +77,11 @@ def made() -> Tables:
     table = Table(
         "scenes-v1", "knn5_l2", "s2_10", "student", tuple(map(column, TASKS)), rows, "untrained", "experiments/x_y.toml"
     )
-    return Tables([table, replace(table, probe="linear")], problems=["runs/a|b.json: not used, it is torn"])
+    return [table, replace(table, probe="linear")]
+
+
+def report() -> Report:
+    return reported(made(), ["runs/a|b.json: not used, it is torn"])
 
 
 MARKDOWN = """\
@@ -82,7 +108,7 @@ DIFFERENCES = """\
 
 
 def test_markdown_to_the_letter() -> None:
-    text = markdown(made())
+    text = markdown(report())
     assert text.startswith(MARKDOWN)
     assert DIFFERENCES in text
     assert "- runs/a\\|b.json: not used, it is torn" in text
@@ -90,7 +116,7 @@ def test_markdown_to_the_letter() -> None:
 
 
 def test_the_caption_names_generated_scenes_by_the_tasks_and_not_by_the_protocol() -> None:
-    table = made().tables[0]
+    table = made()[0]
     first, *others = table.columns
     on_scenes = replace(table, columns=(replace(first, task="scenes-cover"), *others))
     assert "generated scenes" not in grids(table)[0].caption
@@ -98,16 +124,16 @@ def test_the_caption_names_generated_scenes_by_the_tasks_and_not_by_the_protocol
 
 
 def test_the_caption_says_what_is_needed_to_read_it() -> None:
-    scores, differences = (grid.caption for grid in grids(made().tables[0]))
+    scores, differences = (grid.caption for grid in grids(made()[0]))
     for words in ("protocol scenes-v1", "bands s2_10", "Mean over 3 seeds", "experiments/x_y.toml", "Bold"):
         assert words in scores
     assert "against 'untrained'" in differences and "Unresolved: the interval includes zero" in differences
-    single = replace(made().tables[0], rows=tuple(replace(row, runs=1) for row in made().tables[0].rows))
+    single = replace(made()[0], rows=tuple(replace(row, runs=1) for row in made()[0].rows))
     assert "how much seeds vary is not known" in grids(single)[0].caption
 
 
 def test_unpaired_differences_are_said() -> None:
-    table = made().tables[0]
+    table = made()[0]
     row = table.rows[1]
     cells = tuple(replace(cell, difference=replace(gain(0.1, 0.2), pairing="unpaired")) for cell in row.cells)
     changed = replace(table, rows=(table.rows[0], replace(row, cells=cells)))
@@ -115,7 +141,7 @@ def test_unpaired_differences_are_said() -> None:
 
 
 def test_without_a_baseline_row_there_is_one_view() -> None:
-    table = made().tables[0]
+    table = made()[0]
     rows = tuple(replace(row, cells=tuple(replace(cell, difference=None) for cell in row.cells)) for row in table.rows)
     assert [grid.name for grid in grids(replace(table, rows=rows, against=None))] == ["scores"]
 
@@ -132,25 +158,24 @@ def test_a_difference_shows_gain_and_loss_alike() -> None:
 
 def test_the_terminal_shows_the_first_probe_and_names_the_others() -> None:
     console = Console(width=100, file=io.StringIO(), color_system=None)
-    console.print(terminal(made(), width=100))
+    console.print(terminal(report(), width=100))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "84.0 ±2.5 ²" in text
     assert "unresolved" in text
     assert "Also there: linear (--all shows them)." in text
     assert "Look at: runs/a|b.json" in text
     assert "probe linear" not in text
-    console.print(terminal(made(), show_all=True, width=100))
+    console.print(terminal(report(), show_all=True, width=100))
     assert "probe linear" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_a_wide_table_is_cut_not_squeezed(width: int) -> None:
-    wide = made()
-    table = wide.tables[0]
+    table = made()[0]
     tasks = tuple(column(f"task-{place}") for place in range(7))
     rows = tuple(replace(row, cells=(row.cells[0],) * 7) for row in table.rows)
     console = Console(width=width, file=io.StringIO(), color_system=None)
-    console.print(terminal(Tables([replace(table, columns=tasks, rows=rows)]), width=width))
+    console.print(terminal(reported([replace(table, columns=tasks, rows=rows)]), width=width))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert max(map(len, text.splitlines())) <= width
     assert all(f"task-{place}" in text for place in range(7))
@@ -182,7 +207,7 @@ def environments(text: str) -> Iterator[str]:
 
 
 def test_latex_has_booktabs_and_the_same_words() -> None:
-    text = latex(made())
+    text = latex(report())
     tables = list(environments(text))
     assert len(tables) == 4
     for table in tables:
@@ -205,7 +230,7 @@ def test_latex_escapes_what_tex_reads() -> None:
 @pytest.mark.system
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex (texlive-latex-recommended)")
 def test_latex_compiles_by_itself_and_in_a_paper(tmp_path: Path) -> None:
-    (tmp_path / "table.tex").write_text(latex(made()), encoding="utf-8")
+    (tmp_path / "table.tex").write_text(latex(report()), encoding="utf-8")
     (tmp_path / "paper.tex").write_text(
         r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}After.\end{document}"
     )

@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from deo_bench.errors import UserError
+from deo_bench.reports.build import build_tables
+from deo_bench.reports.cells import Scores
 from deo_bench.reports.entries import Entry, Scope
 from deo_bench.reports.frame import read_scores
-from deo_bench.reports.table import ABOVE_STUDENTS, ON_EDGE, Cell, Table, Tables, build_tables
+from deo_bench.reports.table import ABOVE_STUDENTS, ON_EDGE, Cell, Table
 from tests.reports.conftest import FakeStore, run_name
+
+
+@dataclass
+class Made:
+    """Tables, and what was said while they were made."""
+
+    tables: list[Table]
+    finder: Scores
+
+    @property
+    def problems(self) -> list[str]:
+        return [*self.finder.problems, *self.finder.twins()]
 
 
 def built(
     fake: FakeStore, entries: Sequence[Entry], scope: Scope, against: str | None = None, sort: str = "plan"
-) -> Tables:
-    return build_tables(read_scores(fake.root), entries, scope, against, sort)
+) -> Made:
+    finder = Scores(read_scores(fake.root), entries, scope)
+    return Made(build_tables(finder, entries, scope, against, sort), finder)
 
 
-def only(made: Tables, label: str, place: int = 0, table: int = 0) -> Cell:
+def only(made: Made, label: str, place: int = 0, table: int = 0) -> Cell:
     return next(row for row in made.tables[table].rows if row.label == label).cells[place]
 
 
@@ -62,7 +77,7 @@ def test_differences_are_to_the_baseline_row(fake: FakeStore, scope: Scope) -> N
     assert only(made, "a").difference is None
     gain, loss = only(made, "b").difference, only(made, "trivial").difference
     assert gain is not None and loss is not None
-    assert (gain.value, gain.pairing, gain.is_resolved) == (pytest.approx(0.1), "paired", True)
+    assert (gain.value, gain.pairing, gain.excludes_zero) == (pytest.approx(0.1), "paired", True)
     assert (loss.value, loss.pairing, loss.high < 0) == (pytest.approx(-0.1), "one run", True)
 
 
@@ -207,7 +222,7 @@ def test_a_choice_on_the_edge_is_a_footnote(fake: FakeStore, scope: Scope) -> No
 def test_the_scores_behind_the_tables_have_their_rows_label(fake: FakeStore, scope: Scope) -> None:
     made = built(fake, [fake.cell("a", [0.5, 0.5]), fake.single("trivial", 0.2)], scope)
     fake.cell("other", [0.5])
-    assert made.scores[["label", "kind", "value"]].to_numpy().tolist() == [
+    assert made.finder.used()[["label", "kind", "value"]].to_numpy().tolist() == [
         ["a", "cell", 0.5], ["a", "cell", 0.5], ["trivial", "baseline", 0.2]
     ]  # fmt: skip
 

@@ -6,18 +6,20 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from deo_bench.errors import UserError
 from deo_bench.reports.entries import Entry, Scope
-from deo_bench.reports.figure import draw
+from deo_bench.reports.figures.dots import dots, has_dots
+from deo_bench.reports.figures.style import encode
 from deo_bench.reports.page import page
 from deo_bench.reports.palette import UNTAUGHT, colour, colours
+from deo_bench.reports.report import Report, make_report
 from deo_bench.reports.spec import ReportSpec, check_spec, read_spec
-from deo_bench.reports.table import Tables
-from deo_bench.reports.write import make_tables, stale_files, write_report
+from deo_bench.reports.write import stale_files, write_report
 from tests.reports.conftest import FakeStore, run_name
 
 ROOT = Path(__file__).parents[2]
@@ -38,13 +40,13 @@ def rows(fake: FakeStore) -> list[Entry]:
 
 
 @pytest.fixture
-def made(fake: FakeStore, rows: list[Entry], scope: Scope) -> Tables:
-    return make_tables(SPEC, rows, scope, fake.root)
+def made(fake: FakeStore, rows: list[Entry], scope: Scope) -> Report:
+    return make_report(SPEC, rows, scope, fake.root)
 
 
-def test_every_format_is_written_and_the_scores_beside_it(made: Tables, tmp_path: Path) -> None:
+def test_every_format_is_written_and_the_scores_beside_it(made: Report, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    paths = write_report(SPEC, made, out)
+    paths = write_report(made, out)
     assert sorted(path.name for path in paths) == sorted(
         ["scores.csv", "table.md", "table.tex", "table.csv", "index.html",
          "scores.png", "differences.png", "scores.pdf", "differences.pdf"]
@@ -57,23 +59,23 @@ def test_every_format_is_written_and_the_scores_beside_it(made: Tables, tmp_path
 
 
 def test_the_same_scores_give_the_same_bytes(
-    fake: FakeStore, rows: list[Entry], scope: Scope, made: Tables, tmp_path: Path
+    fake: FakeStore, rows: list[Entry], scope: Scope, made: Report, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    write_report(SPEC, made, out)
-    assert stale_files(SPEC, make_tables(SPEC, rows, scope, fake.root), out) == []
+    write_report(made, out)
+    assert stale_files(make_report(SPEC, rows, scope, fake.root), out) == []
     (out / "table.md").write_text("old")
     (out / "scores.png").unlink()
-    assert [path.name for path in stale_files(SPEC, made, out)] == ["table.md", "scores.png"]
+    assert [path.name for path in stale_files(made, out)] == ["table.md", "scores.png"]
 
 
-def test_only_what_is_asked_for_is_written(made: Tables, tmp_path: Path) -> None:
+def test_only_what_is_asked_for_is_written(made: Report, tmp_path: Path) -> None:
     spec = SPEC.model_copy(update={"formats": ("csv",)})
-    assert [path.name for path in write_report(spec, made, tmp_path)] == ["scores.csv", "table.csv"]
+    assert [path.name for path in write_report(made, tmp_path)] == ["scores.csv", "table.csv"]
 
 
-def test_the_page_stands_alone(made: Tables) -> None:
-    text = page(SPEC, made, made.tables)
+def test_the_page_stands_alone(made: Report) -> None:
+    text = page(made)
     outside = [link for link in re.findall(r'(?:src|href)="([^"]*)"', text) if not link.startswith("#")]
     assert not outside
     assert "Which &lt;teachers&gt;?" in text and "Both &amp; neither?" in text
@@ -83,12 +85,12 @@ def test_the_page_stands_alone(made: Tables) -> None:
     assert "<b>60.8" in text, "ema leads with a resolved difference"
 
 
-def test_a_figure_has_no_panel_for_what_is_not_there(made: Tables, fake: FakeStore, scope: Scope) -> None:
-    table = made.tables[0]
-    assert draw(table, "scores", "png").startswith(b"\x89PNG")  # type: ignore[union-attr]
+def test_a_figure_has_no_panel_for_what_is_not_there(made: Report, fake: FakeStore, scope: Scope) -> None:
+    table = made.answer.tables[0]
+    assert encode(partial(dots, table, "scores"), "png").startswith(b"\x89PNG")
     bare = replace(table, rows=tuple(row for row in table.rows if row.kind == "baseline"))
-    assert draw(bare, "differences", "svg") is None
-    assert draw(replace(table, rows=()), "scores", "svg") is None
+    assert has_dots(table, "differences") and not has_dots(bare, "differences")
+    assert not has_dots(replace(table, rows=()), "scores")
 
 
 def test_several_band_sets_have_figures_of_their_own(
@@ -97,8 +99,8 @@ def test_several_band_sets_have_figures_of_their_own(
     for label in ("none", "ema", "both"):
         fake.cell(label, [0.4, 0.5, 0.45], bands="rgb")
     spec = SPEC.model_copy(update={"formats": ("png",)})
-    made = make_tables(spec, rows, replace(scope, bands=("s2_10", "rgb")), fake.root)
-    names = {path.name for path in write_report(spec, made, tmp_path / "out")}
+    made = make_report(spec, rows, replace(scope, bands=("s2_10", "rgb")), fake.root)
+    names = {path.name for path in write_report(made, tmp_path / "out")}
     assert names == {
         "scores.csv",
         *(f"{view}-{bands}.png" for view in ("scores", "differences") for bands in ("s2_10", "rgb")),
@@ -150,13 +152,14 @@ LIGHT = """
 import sys
 from pathlib import Path
 from deo_bench.reports.entries import Entry, Scope
+from deo_bench.reports.report import make_report
 from deo_bench.reports.spec import ReportSpec
-from deo_bench.reports.write import make_tables, write_report
+from deo_bench.reports.write import write_report
 store, out, name = sys.argv[1:]
 entries = [Entry("a", "cell", [(seed, f"{name}-s{seed}") for seed in range(3)])]
 spec = ReportSpec(baseline="a")
-made = make_tables(spec, entries, Scope(("cover",), {"scenes-v1": ("knn5_l2",)}, ("s2_10",)), Path(store))
-assert len(write_report(spec, made, Path(out))) == 7 and len(made.scores) == 3
+made = make_report(spec, entries, Scope(("cover",), {"scenes-v1": ("knn5_l2",)}, ("s2_10",)), Path(store))
+assert len(write_report(made, Path(out))) == 7 and len(made.answer.used()) == 3
 sys.exit("loaded torch" if "torch" in sys.modules else 0)
 """
 

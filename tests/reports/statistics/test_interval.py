@@ -22,10 +22,10 @@ def sure(values: Sequence[float], seeds: Sequence[int | None] | None = None) -> 
 
 def test_satterthwaite_by_hand() -> None:
     # (4 + 1)^2 / (16 / 2 + 1 / 9) = 25 / 8.1111
-    assert satterthwaite([Part(4, 2), Part(1, 9)]) == pytest.approx(25 / (8 + 1 / 9))
-    assert satterthwaite([Part(4, 2)]) == pytest.approx(2)
-    assert satterthwaite([Part(1e-300, 2), Part(1e-300, 2)]) == pytest.approx(4)
-    assert satterthwaite([Part(0, 2), Part(0, 9)]) == 2
+    assert satterthwaite([Part(4, 2, "seeds"), Part(1, 9, "seeds")]) == pytest.approx(25 / (8 + 1 / 9))
+    assert satterthwaite([Part(4, 2, "seeds")]) == pytest.approx(2)
+    assert satterthwaite([Part(1e-300, 2, "seeds"), Part(1e-300, 2, "seeds")]) == pytest.approx(4)
+    assert satterthwaite([Part(0, 2, "seeds"), Part(0, 9, "seeds")]) == 2
 
 
 def test_only_seeds_vary_by_hand() -> None:
@@ -85,8 +85,8 @@ def test_pairing_takes_out_what_seeds_share() -> None:
     paired = difference(sure(ours), sure(others))
     apart = difference(sure(ours), sure(others, [5, 6, 7, 8, 9]))
     assert paired.value == pytest.approx(apart.value)
-    assert paired.is_resolved
-    assert not apart.is_resolved
+    assert paired.excludes_zero
+    assert not apart.excludes_zero
 
 
 def test_only_common_seeds_are_paired() -> None:
@@ -122,7 +122,7 @@ def test_one_common_seed_leaves_the_images() -> None:
 
 def test_the_same_predictions_differ_by_nothing() -> None:
     found = difference(sure([0.5, 0.6]), sure([0.5, 0.6]))
-    assert (found.value, found.p, found.is_resolved) == (0, 1, False)
+    assert (found.value, found.p, found.excludes_zero) == (0, 1, False)
 
 
 def simulate(seeds: int, share: float, repeats: int, images: int = 100, resamples: int = 200) -> float:

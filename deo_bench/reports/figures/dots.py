@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
+from deo_bench.reports.figures.style import WIDTH
 from deo_bench.reports.palette import UNTAUGHT, colours
 from deo_bench.reports.table import Row, Table
 from deo_bench.reports.wording import metric_name, size
@@ -16,49 +15,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 View = Literal["scores", "differences"]
-Format = Literal["svg", "pdf", "png"]
 
-_WIDTH = 7.0
-"""Inches: the text width of a page."""
 _MOST_ACROSS = 4
-_STYLE: dict[Any, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.axisbelow": True,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "deo-bench",
-    "pdf.fonttype": 42,
-    "figure.facecolor": "white",
-}
 
 
-def draw(table: Table, view: View, form: Format) -> bytes | None:
-    """A figure of a table as bytes that are the same every time; none where there is nothing to show."""
-    rows = _rows(table, view)
-    if not rows:
-        return None
-    with _style():
-        figure = _figure(table, rows, view)
-        made = io.BytesIO()
-        stamp = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}[form]
-        figure.savefig(made, format=form, dpi=200, metadata={stamp: None})
-    return made.getvalue()
+def has_dots(table: Table, view: View) -> bool:
+    """Whether a table has anything to show in a view."""
+    return bool(_rows(table, view))
 
 
-@contextmanager
-def _style() -> Iterator[None]:
-    import matplotlib as mpl
-
-    with mpl.rc_context({"backend": "agg", **_STYLE}):
-        yield
+def dots(table: Table, view: View) -> Figure:
+    """A panel a task; a row's dot has its teacher's colour, in two halves where there are two teachers."""
+    return _figure(table, _rows(table, view), view)
 
 
 def _rows(table: Table, view: View) -> list[Row]:
@@ -75,7 +43,7 @@ def _figure(table: Table, rows: Sequence[Row], view: View) -> Figure:
     down = -(-len(table.columns) // _MOST_ACROSS)
     across = -(-len(table.columns) // down)
     height = down * (0.17 * len(rows) + 0.7) + 0.25
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False, sharey=True)
     split = sum(row.kind == "cell" for row in rows)
     for place, axes in enumerate(panels.flat):

@@ -1,0 +1,125 @@
+"""What a run costs in arithmetic: counted on tensors without values once it is trained, so it changes nothing."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from deo_bench.backbone import Backbone
+from deo_bench.engine.build import Statistics
+from deo_bench.engine.frozen import normalisation_for, roles_and_terms, target_sees
+from deo_bench.engine.training import Training
+from deo_bench.features import Images
+from deo_bench.recipe import canonical
+
+_BACKWARD = 2
+"""Times the forward pass: gradients of what goes in, and of the weights."""
+
+
+def compute_of(training: Training, statistics: Statistics) -> dict[str, Any]:
+    """Parameters, images seen, GMACs of one image and PFLOPs of the training, for `run.json`.
+
+    GMACs are of one forward pass: of the student by band set and size of crop, of each teacher at the size of the
+    global crops. A PFLOP is 10^15 additions and multiplications. Heads, losses and the optimiser are left out.
+    """
+    views, steps = training.recipe.views, training.step * training.recipe.train.batch
+    seen: dict[str, int] = {}
+    for _, _, crops in views.crops():
+        seen[str(crops.size)] = seen.get(str(crops.size), 0) + steps
+    trained = sum(value.numel() for value in training.trained().values())
+    own = [value.numel() for value in training.student.parameters() if value.requires_grad]
+    told: dict[str, Any] = {
+        "parameters": sum(value.numel() for value in training.student.parameters()),
+        "parameters_trained": sum(own),
+        "parameters_of_heads": trained - sum(own),
+        "images": steps,
+        "views": seen,
+    }
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+            return told | _counted(training, statistics)
+    except Exception:
+        # A part of anybody's own may do what cannot be counted; its run is no worse for it.
+        return told | {"student_gmacs": None, "teacher_gmacs": None, "train_pflops": None}
+
+
+def _counted(training: Training, statistics: Statistics) -> dict[str, Any]:
+    views = training.recipe.views
+    student = _count_of(training.student)
+    sizes = dict.fromkeys(crops.size for _, _, crops in views.crops())
+    macs = {
+        sees: {size: student(_pixels(training.student, sees, size, statistics), sees) for size in sizes}
+        for sees in training.student.band_sets
+    }
+    needs, an_image = training.objective.needs, 0
+    for sees in (*needs.local, *needs.masked):
+        an_image += (1 + _BACKWARD) * views.global_.count * macs[sees][views.global_.size]
+    if views.local is not None:
+        for sees in (sees for sees, is_local in needs.local.items() if is_local):
+            an_image += (1 + _BACKWARD) * views.local.count * macs[sees][views.local.size]
+    of_teachers: dict[str, dict[str, int]] = {}
+    looks: set[tuple[Any, ...]] = set()
+    for role, _, term in roles_and_terms(training.recipe):
+        teacher, table = training.teachers[role], training.recipe.teachers[role]
+        sees = target_sees(term, teacher)
+        # One that follows keeps no band set to itself; frozen ones are looked at once however many roles they have.
+        who = role if teacher.follows else canonical(table.model_dump(mode="json"))
+        if (who, sees) in looks:
+            continue
+        looks.add((who, sees))
+        other = normalisation_for(table, teacher, sees, training.student)
+        pixels = _pixels(teacher, sees, views.global_.size, statistics, other)
+        found = of_teachers.setdefault(role, {})[sees] = _count_of(teacher)(pixels, sees)
+        an_image += views.global_.count * found
+    total = 2 * an_image * training.step * training.recipe.train.batch
+    return {
+        "student_gmacs": {sees: {str(n): _giga(value) for n, value in by.items()} for sees, by in macs.items()},
+        "teacher_gmacs": {role: {sees: _giga(value) for sees, value in by.items()} for role, by in of_teachers.items()},
+        "train_pflops": float(f"{total / 1e15:.6g}"),
+    }
+
+
+def _count_of(backbone: Backbone) -> Callable[[Tensor, str], int]:
+    """Counts a backbone's multiply-adds on normalised pixels [1, C, H, W]."""
+
+    def count(pixels: Tensor, sees: str) -> int:
+        try:
+            return _multiply_adds(_without_values(backbone), pixels.to("meta"), sees)
+        except (NotImplementedError, RuntimeError):
+            # What looks at values (which expert a token goes to) has to be given some.
+            real = copy.deepcopy(backbone)
+            place = next((value.device for value in real.parameters()), torch.device("cpu"))
+            return _multiply_adds(real, pixels.to(place), sees)
+
+    return count
+
+
+def _multiply_adds(backbone: Backbone, pixels: Tensor, sees: str) -> int:
+    with FlopCounterMode(display=False) as counter:
+        backbone.eval().extract(pixels, sees, ())
+    return int(counter.get_total_flops()) // 2
+
+
+def _without_values(module: Backbone) -> Backbone:
+    """A copy whose parameters and buffers have shapes alone, so that it takes no memory."""
+    known: dict[int, Any] = {
+        id(value): nn.Parameter(value.detach().to("meta"), requires_grad=False) for value in module.parameters()
+    }
+    known |= {id(value): value.detach().to("meta") for value in module.buffers()}
+    return copy.deepcopy(module, known)
+
+
+def _pixels(backbone: Backbone, sees: str, size: int, statistics: Statistics, other: Any = None) -> Tensor:
+    """Normalised pixels [1, C, size, size] as a backbone takes them of the pre-training images."""
+    blank = torch.ones(1, len(statistics.bands), size, size)
+    return backbone.prepare(Images(blank, statistics.bands, statistics.unit), sees, other or "native")
+
+
+def _giga(macs: int) -> float:
+    return float(f"{macs / 1e9:.6g}")

@@ -1,0 +1,63 @@
+"""What is known when a report is made: rows, columns, tables, the scores behind them, and what could not be used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from deo_bench.reports.build import build_tables
+from deo_bench.reports.cells import Scores
+from deo_bench.reports.entries import Entry, Scope
+from deo_bench.reports.frame import read_scores
+from deo_bench.reports.spec import ReportSpec
+from deo_bench.reports.table import Table
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All that a section may use.
+
+    scope: the columns, already narrowed to those that the report asks for; frame: every score of the rows' subjects,
+    of any partition and step; finder: the scores of a row in a column, with their bootstrap on the test images; store:
+    where runs lie, for what is no score (logs, maps); problems: what could not be used, a line each; sections add.
+    """
+
+    spec: ReportSpec
+    entries: tuple[Entry, ...]
+    scope: Scope
+    tables: tuple[Table, ...]
+    frame: pd.DataFrame
+    finder: Scores
+    store: Path
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def main(self) -> list[Table]:
+        """The tables of each protocol's first probe: what is shown without being asked for."""
+        return first_probes(self.tables)
+
+    def used(self) -> pd.DataFrame:
+        """The scores behind the tables, a row each."""
+        return self.finder.used()
+
+
+def make_answer(spec: ReportSpec, entries: Sequence[Entry], scope: Scope, store: Path) -> Answer:
+    """The tables of a report, and what its other sections are made of, from what is in a store."""
+    problems: list[str] = []
+    frame = read_scores(store, problems)
+    narrowed = spec.narrow(scope)
+    finder = Scores(frame, entries, narrowed, problems)
+    tables = build_tables(finder, entries, narrowed, spec.baseline, spec.sort)
+    problems += finder.twins()
+    return Answer(spec, tuple(entries), narrowed, tuple(tables), frame, finder, store, problems)
+
+
+def first_probes(tables: Sequence[Table]) -> list[Table]:
+    """The tables of each protocol's first probe."""
+    first: dict[str, str] = {}
+    for table in tables:
+        first.setdefault(table.protocol, table.probe)
+    return [table for table in tables if first[table.protocol] == table.probe]

@@ -1,0 +1,166 @@
+"""The factors of a grid: which settings vary over an experiment's cells, and whether every combination is there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Any
+
+from deo_bench.recipe.naming import short_names, value_text
+from deo_bench.reports.entries import Entry
+
+Place = tuple[int, ...]
+"""A level a factor."""
+_NO_PRODUCT = "Cells with scores form no full product of two factors: effects and interactions are not shown."
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A setting, or several that vary together, and its levels in the order of the plan; the first is compared to."""
+
+    name: str
+    levels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A full product: a cell at every combination of the factors' levels.
+
+    labels: place -> the entry's label; left_out: labels of cells that stand outside the product; why: where there is
+    no product of two factors though a grid varies them, the reason; else nothing.
+    """
+
+    factors: tuple[Factor, ...] = ()
+    labels: Mapping[Place, str] | None = None
+    left_out: tuple[str, ...] = ()
+    why: str = ""
+
+
+def factors_of(entries: Sequence[Entry], scored: Collection[str]) -> Factors:
+    """The largest full product of two factors or more among the cells with scores.
+
+    scored: labels of the entries that have any. Cells are taken together where they set the same paths; a level for
+    which cells are missing is left out with all its cells. Named cells that happen to form a product are one.
+    """
+    groups: dict[frozenset[str], list[Entry]] = {}
+    cells = [entry for entry in entries if entry.kind == "cell" and entry.settings]
+    for entry in cells:
+        groups.setdefault(frozenset(entry.settings), []).append(entry)
+    best, why = Factors(), ""
+    for group in groups.values():
+        columns = _columns(group)
+        if len(columns) < 2:
+            continue
+        places = {place: entry.label for place, entry in _placed(group, columns).items() if entry.label in scored}
+        kept = _full(places, [len(column.levels) for column in columns])
+        found = _trimmed(columns, kept, places)
+        if found is None:
+            why = (
+                why or "Cells with scores form no full product of two factors: effects and interactions are not shown."
+            )
+        elif best.labels is None or len(found[1]) > len(best.labels):
+            best = Factors(*found)
+    if best.labels is None:
+        return Factors(why=why)
+    inside = set(best.labels.values())
+    outside = tuple(entry.label for entry in cells if entry.label not in inside)
+    return Factors(best.factors, best.labels, outside)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """What varies: paths that go together, the distinct values that they have, and both in words."""
+
+    paths: tuple[str, ...]
+    levels: tuple[tuple[str, ...], ...]
+    name: str
+    texts: tuple[str, ...]
+
+
+def _columns(cells: Sequence[Entry]) -> list[_Column]:
+    """What varies over cells of the same paths, in their order."""
+    order = list(cells[0].settings)
+    varying = [(path,) for path in order if len(_levels(cells, (path,))) > 1]
+    joined: list[tuple[str, ...]] = []
+    for paths in sorted(varying, key=lambda paths: -len(_levels(cells, paths))):
+        for i, others in enumerate(joined):
+            if len(_levels(cells, others + paths)) == len(_levels(cells, others)):
+                # it follows from the others' values, as a zip pairs them: no factor by itself
+                joined[i] = others + paths
+                break
+        else:
+            joined.append(paths)
+    joined = [tuple(sorted(paths, key=order.index)) for paths in joined]
+    short = short_names([path for paths in joined for path in paths])
+    joined.sort(key=lambda paths: order.index(paths[0]))
+    return [_Column(paths, _levels(cells, paths), *_names(cells, paths, short)) for paths in joined]
+
+
+def _levels(cells: Sequence[Entry], paths: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    return tuple(dict.fromkeys(_key(cell, paths) for cell in cells))
+
+
+def _names(cells: Sequence[Entry], paths: Sequence[str], short: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """A factor's name and its levels': settings of one key and value are said once, as labels say them."""
+    values = {_key(cell, paths): [cell.settings[path] for path in paths] for cell in cells}
+    for say in (value_text, _fully):
+        texts = [tuple(dict.fromkeys(map(say, level))) for level in values.values()]
+        if len(set(texts)) == len(texts):
+            break
+    keys = {path.rpartition(".")[2] for path in paths}
+    is_said_once = len(keys) == 1 < len(paths) and not keys & {"use", "loss"} and all(len(text) == 1 for text in texts)
+    name = keys.pop() if is_said_once else " + ".join(short[path] for path in paths)
+    return name, tuple(", ".join(text) for text in texts)
+
+
+def _fully(value: Any) -> str:
+    """A value with all that it sets: two that differ never read alike."""
+    if not isinstance(value, Mapping):
+        return value_text(value)
+    rest = ", ".join(f"{key}={_fully(item)}" for key, item in value.items() if key not in ("use", "loss"))
+    return f"{value_text(value)} ({rest})" if rest and {"use", "loss"} & value.keys() else value_text(value)
+
+
+def _key(cell: Entry, paths: Sequence[str]) -> tuple[str, ...]:
+    return tuple(json.dumps(cell.settings[path], sort_keys=True, default=str) for path in paths)
+
+
+def _placed(cells: Sequence[Entry], columns: Sequence[_Column]) -> dict[Place, Entry]:
+    found: dict[Place, Entry] = {}
+    for cell in cells:
+        found.setdefault(tuple(column.levels.index(_key(cell, column.paths)) for column in columns), cell)
+    return found
+
+
+def _full(places: Collection[Place], sizes: Sequence[int]) -> list[list[int]]:
+    """Levels to keep of each factor so that every combination is there, leaving out the emptiest level each time."""
+    kept = [list(range(size)) for size in sizes]
+    while any(place not in places for place in product(*kept)):
+        have = [place for place in places if all(at in levels for at, levels in zip(place, kept, strict=True))]
+        shares = {
+            (axis, level): sum(place[axis] == level for place in have) * len(levels) / prod(map(len, kept))
+            for axis, levels in enumerate(kept)
+            for level in levels
+        }
+        axis, level = min(reversed(shares), key=lambda each: shares[each])
+        kept[axis].remove(level)
+    return kept
+
+
+def _trimmed(
+    columns: Sequence[_Column], kept: Sequence[Sequence[int]], places: Mapping[Place, str]
+) -> tuple[tuple[Factor, ...], dict[Place, str]] | None:
+    """The factors that are left with two levels or more, and the cells at their combinations; none where not two."""
+    alive = [axis for axis, levels in enumerate(kept) if len(levels) > 1]
+    if len(alive) < 2 or not all(kept):
+        return None
+    factors = tuple(
+        Factor(columns[axis].name, tuple(columns[axis].texts[level] for level in kept[axis])) for axis in alive
+    )
+    cells = {}
+    for place in product(*kept):
+        cells[tuple(kept[axis].index(place[axis]) for axis in alive)] = places[place]
+    return factors, cells

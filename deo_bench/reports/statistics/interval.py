@@ -1,0 +1,181 @@
+"""Intervals over seeds and test images together, and paired differences: what an ablation may claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from deo_bench.reports.statistics.parts import (
+    LEVEL,
+    Measured,
+    Part,
+    between,
+    image_part,
+    images_of,
+    replicates_of,
+    satterthwaite,
+    seed_part,
+    units_of,
+    values_of,
+)
+from deo_bench.reports.statistics.pvalue import p_value
+
+Pairing = Literal["paired", "unpaired", "one run"]
+"""`paired`: over common seeds and test images; `unpaired`: no common seed, test images still in common; `one run`:
+a side is a single run without a seed, so that only the other sides' seeds vary."""
+
+Side = tuple[float, Sequence[Measured]]
+"""A weight and the scores whose mean it weighs."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with its interval; `df` is none where the interval is one score's own bootstrap."""
+
+    value: float
+    low: float
+    high: float
+    seeds: int
+    df: float | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference with its interval, p value (two-sided, uncorrected) and what it was computed over.
+
+    df: of the interval, Satterthwaite's; p: Behrens' and Fisher's, so that near its level it and the interval may
+    disagree; parts: of the variance.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    df: float
+    seeds: int
+    pairing: Pairing
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval, taken by itself, excludes zero."""
+        return self.low > 0 or self.high < 0
+
+
+def mean_over_seeds(scores: Sequence[Measured]) -> Estimate:
+    """The mean over seeds with a t interval of seeds and test images; a single run has its own bootstrap's."""
+    value = float(np.mean([score.value for score in scores]))
+    if len(scores) == 1:
+        return _own_interval(scores[0])
+    parts = [seed_part(values_of(scores)), image_part(replicates_of(scores), units_of(scores))]
+    low, high, df = _interval(value, parts)
+    return Estimate(value, low, high, len(scores), df)
+
+
+def difference(ours: Sequence[Measured], others: Sequence[Measured]) -> Difference:
+    """The mean of `ours` minus the mean of `others`, both scored on the same test images.
+
+    Common seeds are paired, run by run. Without any, both sides' seeds vary. Against one run without a seed (a
+    baseline) only our seeds do. A side with one run cannot say how its seeds vary: that part is then left out, and
+    `seeds` tells.
+    """
+    return contrast([(1.0, ours), (-1.0, others)])
+
+
+def contrast(sides: Sequence[Side]) -> Difference:
+    """A weighted sum of means over seeds, all scored on the same test images: `difference` of more than two.
+
+    Seeds that all sides have are paired. Without any, each side's seeds vary by themselves, their variance weighed by
+    the square. A single run without a seed (a baseline) has no seeds that vary; if all the others have common
+    seeds, these are paired. `seeds` is the fewest of any side that varies.
+    """
+    if not sides or not all(scores for _, scores in sides):
+        raise ValueError("a contrast needs scores on every side")
+    varying = [scores for _, scores in sides if not _is_one_run(scores)]
+    pairing: Pairing = "paired" if len(varying) == len(sides) else "one run"
+    if len(varying) <= 1 and pairing == "one run":
+        count = len(varying[0]) if varying else 1
+        return _paired([(w, [scores[0]] * count if _is_one_run(scores) else scores) for w, scores in sides], pairing)
+    common = _common_seeds(varying)
+    if not common:
+        return _unpaired(sides)
+    return _paired([(weight, _at(scores, common)) for weight, scores in sides], pairing)
+
+
+def together(by_task: Sequence[Sequence[Measured]]) -> list[Measured]:
+    """The mean over tasks of each run, for comparisons of tasks together: one score a seed that every task has.
+
+    Replicates are averaged one by one. Tasks with other test images draw theirs independently, so the variances of the
+    tasks add up; tasks on the same images share their draws. units: the fewest of any task, which gives the images'
+    part too few degrees of freedom rather than too many. Empty where no seed has all tasks.
+    """
+    seeds = [score.seed for score in by_task[0]] if by_task else []
+    tables = [{score.seed: score for score in scores} for scores in by_task]
+    runs = [[table[seed] for table in tables] for seed in seeds if all(seed in table for table in tables)]
+    return [
+        Measured(run[0].seed, float(values_of(run).mean()), replicates_of(run).mean(0), units_of(run)) for run in runs
+    ]
+
+
+def weighed(value: float, parts: Sequence[Part], seeds: int, pairing: Pairing) -> Difference:
+    """A difference of that value and these parts of its variance."""
+    low, high, df = _interval(value, parts)
+    return Difference(value, low, high, p_value(value, parts), df, seeds, pairing, tuple(parts))
+
+
+def _is_one_run(scores: Sequence[Measured]) -> bool:
+    return len(scores) == 1 and scores[0].seed is None
+
+
+def _common_seeds(sides: Sequence[Sequence[Measured]]) -> list[int]:
+    held = [{score.seed for score in scores} for scores in sides]
+    return [s.seed for s in sides[0] if s.seed is not None and all(s.seed in seeds for seeds in held)]
+
+
+def _at(scores: Sequence[Measured], seeds: Sequence[int]) -> list[Measured]:
+    """The scores at those seeds; one run without a seed stands for all of them."""
+    if _is_one_run(scores):
+        return [scores[0]] * len(seeds)
+    table = {score.seed: score for score in scores}
+    return [table[seed] for seed in seeds]
+
+
+def _paired(sides: Sequence[Side], pairing: Pairing) -> Difference:
+    values = np.sum([weight * values_of(scores) for weight, scores in sides], axis=0)
+    replicates = np.sum([weight * replicates_of(scores) for weight, scores in sides], axis=0)
+    parts = [image_part(replicates, min(units_of(scores) for _, scores in sides))]
+    if len(values) > 1:
+        parts.append(seed_part(values))
+    return weighed(float(values.mean()), parts, len(values), pairing)
+
+
+def _unpaired(sides: Sequence[Side]) -> Difference:
+    weights = np.array([weight for weight, _ in sides])
+    value = float(weights @ [values_of(scores).mean() for _, scores in sides])
+    replicates = [replicates_of(scores) for _, scores in sides]
+    shared = np.atleast_2d(np.cov([side.mean(0) for side in replicates]))
+    np.fill_diagonal(shared, [between(side) for side in replicates])
+    images = max(float(weights @ shared @ weights), 0.0)
+    parts = [images_of(images, min(units_of(scores) for _, scores in sides))]
+    parts += [seed_part(values_of(scores), weight) for weight, scores in sides if len(scores) > 1]
+    seeds = min(len(scores) for _, scores in sides if not _is_one_run(scores))
+    return weighed(value, parts, seeds, "unpaired")
+
+
+def _interval(value: float, parts: Sequence[Part]) -> tuple[float, float, float]:
+    """Low, high, degrees of freedom."""
+    error, df = float(np.sqrt(sum(part.variance for part in parts))), satterthwaite(parts)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, df)) * error
+    return value - half, value + half, df
+
+
+def _own_interval(score: Measured) -> Estimate:
+    """The interval that the score file states, else the percentiles of the replicates."""
+    if score.low is not None and score.high is not None:
+        return Estimate(score.value, score.low, score.high, 1, None)
+    low, high = np.quantile(score.replicates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(score.value, float(low), float(high), 1, None)
