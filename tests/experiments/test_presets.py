@@ -38,6 +38,19 @@ def test_an_experiment_resolves_and_says_its_question_its_expectation_and_its_co
     assert f"deo-bench run {name(path).removeprefix('experiments/')}" in told
 
 
+@pytest.mark.parametrize("path", [path for path in FILES if path.stem != "aa"], ids=name)
+def test_what_it_expects_is_declared_of_rows_that_it_has(path: Path) -> None:
+    experiment = read_experiment(str(path))
+    cells = [cell.label for cell in cells_of(experiment)]
+    rows = {*cells, *(table.use for table in experiment.baselines)}
+    rows |= {f"{cell} + {table.use}" for cell in cells for table in experiment.frozen_concat}
+    assert experiment.settings.expect
+    for one in experiment.settings.expect:
+        assert {*(one.better or ()), *(one.than or ()), *(one.alike or ())} <= rows
+        assert set(one.tasks or ()) <= {task.name for task in experiment.tasks} and one.why
+        assert (one.bands is None) == (len(experiment.settings.bands) == 1)
+
+
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_its_report_is_there_and_answers_it(path: Path) -> None:
     experiment = read_experiment(str(path))
