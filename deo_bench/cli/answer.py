@@ -51,14 +51,14 @@ def show_table(
     plan: Plan, spec: ReportSpec, format_: str, console: Console, show_all: bool = False, quiet: bool = False
 ) -> Report:
     """The tables of a plan, in the terminal or as text on standard output."""
-    from deo_bench.experiments.answer import entries_of, scope_of
+    from deo_bench.experiments.answer import entries_of, expected_of, scope_of
     from deo_bench.reports.render_csv import comma_separated
     from deo_bench.reports.render_latex import latex
     from deo_bench.reports.render_markdown import markdown
     from deo_bench.reports.render_terminal import terminal
     from deo_bench.reports.report import make_report
 
-    made = make_report(spec, entries_of(plan), scope_of(plan), plan.store.root)
+    made = make_report(spec, entries_of(plan), scope_of(plan), plan.store.root, expected_of(plan))
     if quiet:
         return made
     if format_ == "rich":

@@ -90,17 +90,15 @@ def _only(frame: PublishedFrame, column: str, wanted: Sequence[str], name: str) 
 def _draw(frame: PublishedFrame, format_: str) -> None:
     from rich.console import Console
 
-    from deo_bench.reports.published import published_tables
+    from deo_bench.reports.published import published_sections
     from deo_bench.reports.render_latex import latex
     from deo_bench.reports.render_markdown import markdown
     from deo_bench.reports.render_terminal import terminal
-    from deo_bench.reports.section import Section
 
     if format_ == "csv":
         typer.echo(frame.to_csv(index=False, float_format="%.9g", lineterminator="\n"), nl=False)
         return
-    grids = published_tables(frame)
-    tables = _Tables(tuple(Section(grid.title, (grid,)) for grid in grids))
+    tables = _Tables(tuple(published_sections(frame)))
     if format_ == "rich":
         console = Console()
         console.print(terminal(tables, True, width=max(console.width, 80)))

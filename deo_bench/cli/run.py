@@ -36,9 +36,10 @@ def run(
     from rich.console import Console
 
     from deo_bench.cli.answer import check_device, check_folder, check_format, show_answer
-    from deo_bench.experiments.answer import check_own_report
+    from deo_bench.experiments.answer import check_own_report, expected_of
     from deo_bench.experiments.file import read_experiment
     from deo_bench.experiments.plan import make_plan
+    from deo_bench.experiments.recording import put_on_record
 
     check_format(format_)
     check_device(device)
@@ -46,7 +47,7 @@ def run(
     console = Console(stderr=format_ != "rich")
     plan = make_plan(read_experiment(experiment, set_ or (), read_seeds(seeds)), store, data, skip_missing)
     check_own_report(plan)
-    for line in plan.missing:
+    for line in [*plan.missing, *put_on_record(plan, expected_of(plan))]:
         console.print(line, markup=False, soft_wrap=True)
     failed: list[str] = []
     if plan.runs_to_do() or plan.scores_to_do() or plan.maps_to_do():

@@ -95,9 +95,18 @@ class Pack:
 
 
 class Data(ABC):
-    """A source of pre-training images: `__init__(*, options)`. No torch here, so that planning stays light."""
+    """A source of pre-training images: `__init__(*, options)`. No torch here, so that planning stays light.
+
+    `images_are` says which of a data set's images they are, where a table marks what was pre-trained on a task's.
+    """
 
     version = 1
+    images_are = "all of them"
+
+    @property
+    def data_sets(self) -> tuple[str, ...]:
+        """Names of what the images come from, to be held against the tasks'; none for what is no task's."""
+        return ()
 
     @abstractmethod
     def pack(self, places: Places) -> Pack:

@@ -186,6 +186,7 @@ class GeoBenchImages(Data):
     """
 
     version = 1
+    images_are = "train split"
 
     def __init__(
         self,
@@ -202,6 +203,11 @@ class GeoBenchImages(Data):
         self.band_labels: BandLabels = band_labels
         self.unreadable: Unreadable = unreadable
         self.unit = unit
+
+    @property
+    def data_sets(self) -> tuple[str, ...]:
+        """The names, without the folders that they lie in."""
+        return tuple(Path(name).name for name in self.names)
 
     def inputs(self, places: Places) -> tuple[Path, ...]:
         """The data sets' folders."""

@@ -202,6 +202,11 @@ class Hdf5Images(Data):
         self.path, self.key, self.bands, self.unit = path, key, bands or [], unit
         self.count, self.seed, self.patch, self.fine, self.unreadable = count, seed, patch, fine, unreadable
 
+    @property
+    def data_sets(self) -> tuple[str, ...]:
+        """The file's name."""
+        return (Path(self.path).stem,)
+
     def inputs(self, places: Places) -> tuple[Path, ...]:
         """The file."""
         return (places.find(self.path, f"HDF5 file {self.path!r}"),)

@@ -218,6 +218,7 @@ class NpzImages(Data):
     """
 
     version = 1
+    images_are = "train split"
 
     def __init__(
         self,
@@ -231,6 +232,11 @@ class NpzImages(Data):
         if not paths:
             raise UserError('data npz: paths is empty; say paths = ["images.npz"], for example')
         self.paths, self.unit, self.patch, self.fine, self.unreadable = paths, unit, patch, fine, unreadable
+
+    @property
+    def data_sets(self) -> tuple[str, ...]:
+        """The files' names."""
+        return tuple(Path(path).stem for path in self.paths)
 
     def inputs(self, places: Places) -> tuple[Path, ...]:
         """The files."""

@@ -147,6 +147,11 @@ class FolderImages(Data):
         self.bands, self.nodata, self.missing = tuple(bands or ()), nodata, missing
         self.patch, self.stride = patch, stride or patch
 
+    @property
+    def data_sets(self) -> tuple[str, ...]:
+        """The names of the folder and of those that it lies in."""
+        return Path(self.path).parts
+
     def inputs(self, places: Places) -> tuple[Path, ...]:
         """The folder."""
         return (places.find(self.path, f"folder {self.path!r}"),)

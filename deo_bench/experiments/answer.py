@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from deo_bench.errors import StoreError, UserError, nearest, shown
 from deo_bench.experiments.events import NO_GRADIENT
 from deo_bench.experiments.expectations import UNTRAINED, expectations_of
 from deo_bench.experiments.plan import Plan
+from deo_bench.experiments.seen import seen_by_rows
 from deo_bench.experiments.subjects import Row, run_behind
 from deo_bench.reports.declared import Expectation
 from deo_bench.reports.entries import Entry, Scope
+from deo_bench.reports.factors import check_pair
 from deo_bench.reports.spec import ReportSpec, read_spec
 
 
 def entries_of(plan: Plan) -> list[Entry]:
     """A report's rows, with what is worth a footnote of the runs behind each."""
-    return [_entry(plan, row) for row in plan.rows]
+    seen = seen_by_rows(plan)
+    return [replace(_entry(plan, row), seen=seen.get(row.label, {})) for row in plan.rows]
 
 
 def scope_of(plan: Plan) -> Scope:
@@ -32,9 +36,11 @@ def scope_of(plan: Plan) -> Scope:
         },
         bands=list(dict.fromkeys(request.bands for request in requests)),
         weights=list(weights) or ["student"],
-        digests=frozenset(request.digest for request in requests),
+        digests=frozenset(request.digest for request in plan.requests),
         experiment=plan.experiment.name,
         maps=_maps(plan),
+        partitions=list(dict.fromkeys(request.partition for request in requests)) or ["default"],
+        steps=[*sorted({request.step for request in plan.requests if request.step is not None}), None],
         classes=plan.classes,
         labelled=plan.labelled,
     )
@@ -61,6 +67,12 @@ def check_report(spec: ReportSpec, plan: Plan, where: str) -> None:
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     labels = [row.label for row in plan.rows]
+    try:
+        spec.pick(labels)
+        spec.group_path(list(dict.fromkeys(path for row in plan.rows if row.kind == "cell" for path, _ in row.settings)))
+        check_pair(spec.pair, entries_of(plan))
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
     if spec.baseline is not None and spec.baseline not in [*labels, UNTRAINED]:
         raise UserError(f"{where}: baseline: no row is called {shown(spec.baseline)}{nearest(spec.baseline, labels)}")
     for label in spec.confusion:

@@ -112,13 +112,17 @@ class Launch:
         return True
 
     def _tidy(self) -> None:
-        """Remove what runs whose process was killed when all was written have left: state to resume from, and claim."""
+        """Remove what runs whose process was killed when all was written have left: state to resume from, and claims."""
         for run in self.plan.runs.values():
             stored = self.plan.store.run(run.name)
             is_left = stored.resume_path.exists() or (stored.path / "lease").exists()
             if is_left and self._is_done(run) and self._lease(run.name).take():
                 stored.tidy(kept(run.recipe, self.plan.experiment.settings.score_at))
                 self._lease(run.name).release()
+        for name in dict.fromkeys(request.subject for request in self.plan.requests):
+            lease = Lease(self.plan.store.subject(name).path / "scores" / "lease")
+            if lease.path.exists() and lease.take():
+                lease.release()
 
     def _scores(self) -> Iterator[Event]:
         requests, maps = self.plan.scores_to_do(), self.plan.maps_to_do()

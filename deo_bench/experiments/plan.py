@@ -75,16 +75,17 @@ class Plan:
         due = [run for run in self.runs.values() if not self.store.run(run.name).is_done(kept(run.recipe, steps))]
         return sorted(due, key=lambda run: -run.depth)
 
-    def cohorts(self) -> list[list[PlannedRun]]:
-        """The runs to do, grouped into cohorts, in order."""
+    def cohorts(self, due: list[PlannedRun] | None = None) -> list[list[PlannedRun]]:
+        """The runs to do, grouped into cohorts, in order; due: them, where they are known already."""
         groups: dict[str, list[PlannedRun]] = {}
-        for run in self.runs_to_do():
+        for run in self.runs_to_do() if due is None else due:
             groups.setdefault(run.cohort, []).append(run)
         return list(groups.values())
 
     def scores_to_do(self) -> list[Request]:
         """Scores that are not there."""
-        return [request for request in self.requests if not self.store.subject(request.subject).has_score(request.stem)]
+        subjects = {name: self.store.subject(name) for name in {request.subject for request in self.requests}}
+        return [request for request in self.requests if not subjects[request.subject].has_score(request.stem)]
 
     @property
     def maps(self) -> list[MapRequest]:

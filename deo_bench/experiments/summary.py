@@ -14,7 +14,7 @@ def told_plan(plan: Plan) -> list[str]:
     if not todo and not scores and not maps:
         return [f"nothing to do: {len(plan.runs)} runs and {len(plan.requests)} scores are there"]
     lines = []
-    cohorts = plan.cohorts()
+    cohorts = plan.cohorts(todo)
     if todo:
         steps = sum(run.recipe.train.steps for run in todo)
         images = sum(run.recipe.train.steps * run.recipe.train.batch for run in todo)
@@ -32,7 +32,8 @@ def told_plan(plan: Plan) -> list[str]:
             f"on {len({score.task for score in scores})} tasks"
         )
     if maps:
-        lines.append(f"to map: {len(maps)} of {len(plan.maps)} sets of maps, {plan.experiment.settings.maps} images each")
+        images = plan.experiment.settings.maps
+        lines.append(f"to map: {len(maps)} of {len(plan.maps)} sets of maps, {images} images each")
     return lines
 
 

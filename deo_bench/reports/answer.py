@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
-from deo_bench.reports.build import build_tables
+from deo_bench.reports.build import Layout, build_tables
 from deo_bench.reports.cells import Scores
+from deo_bench.reports.declared import Expectation, Records, read_records
 from deo_bench.reports.entries import Entry, Scope
+from deo_bench.reports.expectations import Answered, judge
 from deo_bench.reports.frame import read_scores
 from deo_bench.reports.spec import ReportSpec
 from deo_bench.reports.table import Table
@@ -33,6 +36,17 @@ class Answer:
     finder: Scores
     store: Path
     problems: list[str] = field(default_factory=list)
+    expectations: tuple[Expectation, ...] = ()
+
+    @cached_property
+    def records(self) -> Records:
+        """What the store has on record of when expectations were declared."""
+        return read_records(self.store)
+
+    @cached_property
+    def answered(self) -> list[Answered]:
+        """What the experiment expects, with verdicts."""
+        return judge(self.expectations, self.entries, self.finder, self.records)
 
     @property
     def main(self) -> list[Table]:
@@ -44,15 +58,25 @@ class Answer:
         return self.finder.used()
 
 
-def make_answer(spec: ReportSpec, entries: Sequence[Entry], scope: Scope, store: Path) -> Answer:
+def make_answer(
+    spec: ReportSpec, entries: Sequence[Entry], scope: Scope, store: Path, expectations: Sequence[Expectation] = ()
+) -> Answer:
     """The tables of a report, and what its other sections are made of, from what is in a store."""
     problems: list[str] = []
     frame = read_scores(store, problems)
     narrowed = spec.narrow(scope)
     finder = Scores(frame, entries, narrowed, problems)
-    tables = build_tables(finder, entries, narrowed, spec.baseline, spec.sort)
+    layout = Layout(
+        spec.columns, spec.pick([entry.label for entry in entries]), spec.group_path(set_paths(entries)), spec.metric
+    )
+    tables = build_tables(finder, entries, narrowed, spec.baseline, spec.sort, layout)
     problems += finder.twins()
-    return Answer(spec, tuple(entries), narrowed, tuple(tables), frame, finder, store, problems)
+    return Answer(spec, tuple(entries), narrowed, tuple(tables), frame, finder, store, problems, tuple(expectations))
+
+
+def set_paths(entries: Sequence[Entry]) -> list[str]:
+    """The dotted paths that cells of a grid set, in order."""
+    return list(dict.fromkeys(path for entry in entries for path in entry.settings))
 
 
 def first_probes(tables: Sequence[Table]) -> list[Table]:

@@ -25,8 +25,8 @@ _LOST = "predictions missing or torn"
 class Column:
     """A task under one probe; everything that two numbers must share to stand below one another.
 
-    step: of the weights, none for the last ones; protocol_metric: the protocol's own, where `metric` is another that was
-    asked for.
+    step: of the weights, none for the last ones; protocol_metric: the protocol's own, where `metric` is another that
+    was asked for.
     """
 
     task: str
@@ -152,7 +152,7 @@ class Scores:
         same: dict[tuple[Any, ...], dict[str, str]] = {}
         for (label, seed, subject), said in self._said.items():
             if not all(perfect for _, perfect in said.values()):
-                key = (seed, *sorted((one.task, one.probe, one.bands, digest) for one, (digest, _) in said.items()))
+                key = (seed, *sorted((*_place(one), digest) for one, (digest, _) in said.items()))
                 same.setdefault(key, {})[subject] = label
         return [
             f"{' and '.join(labels.values())} give the same predictions to the bit"
@@ -181,20 +181,19 @@ class Scores:
         if not rows:
             return "scored on other data or band labels than the rest of its column"
         rows = self._at_step(entry, rows, column.step)
-        if isinstance(rows, str):
-            return rows
+        if not rows:
+            return "not evaluated" if column.step is None else f"no score of step {column.step}"
         rows = [row for row in rows if _step(row) == max(map(_step, rows))]
         if len({row.digest for row in rows}) > 1:
             return "the store has several versions of this score"
         return rows[0]
 
-    def _at_step(self, entry: Entry, rows: list[Any], step: int | None) -> list[Any] | str:
+    def _at_step(self, entry: Entry, rows: list[Any], step: int | None) -> list[Any]:
         """Those of the weights of a step, none for the last; what does not train here has one score for every step."""
         if step is None or entry.kind in ("baseline", "reference") or entry.is_untrained:
             # the plan asks for the last weights by name; without a plan, whatever was scored last stands for them
-            last = [row for row in rows if pd.isna(row.step)] if self._is_planned else rows
-            return last or "not evaluated"
-        return [row for row in rows if _step(row) == step] or f"no score of step {step}"
+            return [row for row in rows if pd.isna(row.step)] if self._is_planned else rows
+        return [row for row in rows if _step(row) == step]
 
     def _measured(self, entry: Entry, column: Column, rows: list[Any], reasons: dict[int | None, str]) -> Found:
         scores, edge = [], False
@@ -233,7 +232,9 @@ class Scores:
 
     def _read_anew(self, row: Any, column: Column) -> tuple[Measured, str, str] | str:
         try:
-            return self._resampler.measure(row, column.metric if column.protocol_metric else None)
+            if column.protocol_metric:
+                return self._resampler.measure_as(row, column.metric)
+            return self._resampler.measure(row)
         except MetricMisfit as error:
             return str(error)
         except StoreError as error:
@@ -253,6 +254,10 @@ def _name(row: Any) -> str:
 def _step(row: Any) -> float:
     """The step of a score's weights; what states none is of the last."""
     return float("inf") if pd.isna(row.step) else int(row.step)
+
+
+def _place(column: Column) -> tuple[str, ...]:
+    return column.task, column.probe, column.bands, column.partition, str(column.step)
 
 
 def _seed(row: Any) -> int | None:

@@ -10,8 +10,9 @@ from typing import Any
 
 from deo_bench.errors import StoreError
 from deo_bench.files import read_json
+from deo_bench.store.prune import EXPECTED
 
-FOLDER = "expected"
+FOLDER = EXPECTED
 """The folder of a store in which expectations are on record."""
 
 _SEED = re.compile(r"(?<=[0-9a-f]{12})-s-?\d+(?=\+|$)")

@@ -11,6 +11,9 @@ Axis = Literal["task", "bands", "probe", "weights", "partition", "step"]
 """What tells two columns of one protocol apart."""
 
 
+Mark = Literal["†", "‡"]
+
+
 @dataclass(frozen=True)
 class Seen:
     """That what made a row knows a task's data. mark: † of a teacher, ‡ of images pre-trained on; words: who, of what.
@@ -18,7 +21,7 @@ class Seen:
     A dagger is no footnote of a row but of a cell: it says of which column a row's number is no clean one.
     """
 
-    mark: Literal["†", "‡"]
+    mark: Mark
     words: str
 
 
@@ -32,6 +35,7 @@ class Entry:
     of the row. teachers: their colours in figures, up to two. reasons: subject -> why it has no score (its run
     failed, its data are missing). is_untrained: the student as it was before any step. settings: of a cell, by dotted
     path, where it is one of a grid. parameters: of the backbone, in millions, where its part declares them.
+    seen: task -> what of its data a teacher or the pre-training has seen.
     """
 
     label: str
@@ -43,6 +47,7 @@ class Entry:
     is_untrained: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     parameters: float | None = None
+    seen: Mapping[str, Sequence[Seen]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -54,8 +59,8 @@ class Entry:
 class Scope:
     """The columns that are wanted: every task under every probe of a protocol, for each band set and kind of weights.
 
-    partitions: of the labels; steps: of the weights, none for the last ones.
-    protocols: protocol's id -> names of its probes. digests: of the scores that the plan asks for; none takes
+    protocols: protocol's id -> names of its probes. partitions: of the labels; steps: of the weights, none for the last
+    ones. digests: of the scores that the plan asks for; none takes
     whatever the store has, and where it has two versions of one score, neither. experiment: the file, as captions
     name it. maps: the maps of features that the plan asks for, subject -> names of its files without their ending.
     classes: task -> names of its classes, where it says them. labelled: task -> partition -> labelled images to fit on.

@@ -9,12 +9,12 @@ from itertools import product
 from math import prod
 from typing import Any
 
+from deo_bench.errors import UserError, nearest, shown
 from deo_bench.recipe.naming import short_names, value_text
 from deo_bench.reports.entries import Entry
 
 Place = tuple[int, ...]
 """A level a factor."""
-_NO_PRODUCT = "Cells with scores form no full product of two factors: effects and interactions are not shown."
 
 
 @dataclass(frozen=True)
@@ -26,48 +26,79 @@ class Factor:
 
 
 @dataclass(frozen=True)
-class Factors:
-    """A full product: a cell at every combination of the factors' levels.
+class Grid:
+    """Cells by their place: a level a factor, in the order of `factors`. Some combinations may lack a cell.
 
-    labels: place -> the entry's label; left_out: labels of cells that stand outside the product; why: where there is
-    no product of two factors though a grid varies them, the reason; else nothing.
+    labels: of the entries; outside: labels of the experiment's other cells.
     """
 
-    factors: tuple[Factor, ...] = ()
-    labels: Mapping[Place, str] | None = None
-    left_out: tuple[str, ...] = ()
-    why: str = ""
+    factors: tuple[Factor, ...]
+    labels: Mapping[Place, str]
+    outside: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> list[Place]:
+        """Every combination of levels, whether there is a cell or not."""
+        return list(product(*(range(len(factor.levels)) for factor in self.factors)))
+
+    def full(self, labels: Collection[str]) -> Grid | None:
+        """What of the grid is a full product of two factors or more, with only the cells of these labels.
+
+        A level for which cells are missing is left out with all its cells, the emptiest first.
+        """
+        there = {place: label for place, label in self.labels.items() if label in labels}
+        kept = _full(there, [len(factor.levels) for factor in self.factors])
+        alive = [axis for axis, levels in enumerate(kept) if len(levels) > 1]
+        if len(alive) < 2 or not all(kept):
+            return None
+        factors = [
+            Factor(self.factors[axis].name, tuple(self.factors[axis].levels[level] for level in kept[axis]))
+            for axis in alive
+        ]
+        inside = {tuple(kept[axis].index(place[axis]) for axis in alive): there[place] for place in product(*kept)}
+        left = [label for label in self.labels.values() if label not in inside.values()]
+        return Grid(tuple(factors), inside, (*left, *self.outside))
+
+    def pair(self, names: Sequence[str] | None) -> tuple[int, int]:
+        """The two factors of these names, else the first two; a UserError where there is none of a name."""
+        if names is None:
+            return 0, 1
+        known = [factor.name for factor in self.factors]
+        for name in names:
+            if name not in known:
+                raise UserError(f"pair: the grid has no factor {shown(name)}{nearest(name, known)}")
+        if len(set(names)) < 2:
+            raise UserError(f"pair: two factors are wanted, got {shown(names[0])} twice")
+        return known.index(names[0]), known.index(names[1])
 
 
-def factors_of(entries: Sequence[Entry], scored: Collection[str]) -> Factors:
-    """The largest full product of two factors or more among the cells with scores.
+def grid_of(entries: Sequence[Entry]) -> Grid | None:
+    """The largest set of cells that vary two factors or more; none where there is no such set.
 
-    scored: labels of the entries that have any. Cells are taken together where they set the same paths; a level for
-    which cells are missing is left out with all its cells. Named cells that happen to form a product are one.
+    Cells belong together where they set the same paths, whether a grid makes them or they are named.
     """
+    cells = [entry for entry in entries if entry.kind == "cell"]
     groups: dict[frozenset[str], list[Entry]] = {}
-    cells = [entry for entry in entries if entry.kind == "cell" and entry.settings]
     for entry in cells:
         groups.setdefault(frozenset(entry.settings), []).append(entry)
-    best, why = Factors(), ""
-    for group in groups.values():
+    for group in sorted(groups.values(), key=len, reverse=True):
         columns = _columns(group)
-        if len(columns) < 2:
-            continue
-        places = {place: entry.label for place, entry in _placed(group, columns).items() if entry.label in scored}
-        kept = _full(places, [len(column.levels) for column in columns])
-        found = _trimmed(columns, kept, places)
-        if found is None:
-            why = (
-                why or "Cells with scores form no full product of two factors: effects and interactions are not shown."
-            )
-        elif best.labels is None or len(found[1]) > len(best.labels):
-            best = Factors(*found)
-    if best.labels is None:
-        return Factors(why=why)
-    inside = set(best.labels.values())
-    outside = tuple(entry.label for entry in cells if entry.label not in inside)
-    return Factors(best.factors, best.labels, outside)
+        if len(columns) > 1:
+            factors = tuple(Factor(column.name, column.texts) for column in columns)
+            places = {place: entry.label for place, entry in _placed(group, columns).items()}
+            outside = tuple(entry.label for entry in cells if entry.label not in places.values())
+            return Grid(factors, places, outside)
+    return None
+
+
+def check_pair(pair: Sequence[str] | None, entries: Sequence[Entry]) -> None:
+    """A UserError where a report names a pair of factors that its cells do not vary."""
+    if pair is None:
+        return
+    grid = grid_of(entries)
+    if grid is None:
+        raise UserError("pair: the experiment's cells vary no two settings")
+    grid.pair(pair)
 
 
 @dataclass(frozen=True)
@@ -148,19 +179,3 @@ def _full(places: Collection[Place], sizes: Sequence[int]) -> list[list[int]]:
         axis, level = min(reversed(shares), key=lambda each: shares[each])
         kept[axis].remove(level)
     return kept
-
-
-def _trimmed(
-    columns: Sequence[_Column], kept: Sequence[Sequence[int]], places: Mapping[Place, str]
-) -> tuple[tuple[Factor, ...], dict[Place, str]] | None:
-    """The factors that are left with two levels or more, and the cells at their combinations; none where not two."""
-    alive = [axis for axis, levels in enumerate(kept) if len(levels) > 1]
-    if len(alive) < 2 or not all(kept):
-        return None
-    factors = tuple(
-        Factor(columns[axis].name, tuple(columns[axis].texts[level] for level in kept[axis])) for axis in alive
-    )
-    cells = {}
-    for place in product(*kept):
-        cells[tuple(kept[axis].index(place[axis]) for axis in alive)] = places[place]
-    return factors, cells

@@ -12,21 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
-from deo_bench.errors import shown, wanted
 from deo_bench.score import Score
+from deo_bench.store.scores import printable, read_score
 
 _in_order = itemgetter(*Score.model_fields)
 _RUN = re.compile(r"([0-9a-f]{12})-s(-?\d+)")
 _BOUND = re.compile(r"backbones/[0-9a-f]{12}-s(-?\d+)\+.+")
 """A run's features beside a frozen teacher's: it has the run's seed, and is not the run."""
-_LARGEST = 1 << 16
-"""Bytes of the largest score file that is believed to be one; a real one has about five hundred."""
-_MOST = 1 << 53
-"""No number of a score is as large; from here on a float is no exact count, and pandas has no place for it."""
-_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
-"""Without waiting: a pipe in the place of a file has nobody at its other end."""
 
 COLUMNS = (*Score.model_fields, "run", "seed", "path")
 """The fields of a score, then the 12 hex that a recipe's runs share (none for what is not a run), seed, predictions."""
@@ -49,9 +42,11 @@ def read_scores(
             folder = f"{store}/{subject}/scores"
             for name in _score_files(folder, found, subject):
                 try:
-                    rows.append((*_read_score(folder, name, subject), run, seed, f"{folder}/{name[:-5]}.npz"))
+                    rows.append(
+                        (*_in_order(read_score(folder, name, subject).__dict__), run, seed, f"{folder}/{name[:-5]}.npz")
+                    )
                 except (OSError, ValueError) as error:
-                    found.append(f"{_told(f'{subject}/scores/{name}')}: not used, {_reason(error)}")
+                    found.append(f"{printable(f'{subject}/scores/{name}')}: not used, {_reason(error)}")
         table = pd.DataFrame(dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)) if rows else [], columns=COLUMNS)
     for name in ("seed", "step", "num_groups", "n"):
         table[name] = table[name].astype("Int64")
@@ -91,11 +86,11 @@ def _folders(store: Path, prefix: str, problems: list[str]) -> list[str]:
                     if entry.is_dir():
                         names.append(entry.name)
                 except OSError as error:
-                    problems.append(f"{_told(prefix + entry.name)}: not used, {_reason(error)}")
+                    problems.append(f"{printable(prefix + entry.name)}: not used, {_reason(error)}")
     except FileNotFoundError:
         return []
     except OSError as error:
-        problems.append(f"{_told(prefix or str(store))}: not used, {_reason(error)}")
+        problems.append(f"{printable(prefix or str(store))}: not used, {_reason(error)}")
     return sorted(names)
 
 
@@ -105,7 +100,7 @@ def _score_files(folder: str, problems: list[str], subject: str) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        problems.append(f"{_told(subject)}/scores: not used, {_reason(error)}")
+        problems.append(f"{printable(subject)}/scores: not used, {_reason(error)}")
         return []
     return sorted(name for name in names if name.endswith(".json") and name[0] != ".")
 
@@ -115,62 +110,8 @@ def _reason(error: Exception) -> str:
     return (error.strerror or "it cannot be read") if isinstance(error, OSError) else str(error)
 
 
-def _told(text: str) -> str:
-    """A name as a line can hold it: a disk allows line breaks in one, and bytes that are no text."""
-    return text if text.isprintable() else ascii(text)[1:-1]
-
-
 def _run_of(subject: str) -> tuple[str | None, int | None]:
     if match := _RUN.fullmatch(subject):
         return match[1], int(match[2])
     bound = _BOUND.fullmatch(subject)
     return None, int(bound[1]) if bound else None
-
-
-def _read_score(folder: str, name: str, subject: str) -> tuple[Any, ...]:
-    """The fields of one score file in order; a ValueError that says what is wrong with it."""
-    descriptor = os.open(f"{folder}/{name}", _READ)
-    try:
-        content = os.read(descriptor, _LARGEST)
-    finally:
-        os.close(descriptor)
-    try:
-        score = Score.model_validate_json(content, strict=True)
-    except ValidationError as error:
-        raise ValueError(_wrong(error)) from None
-    if score.subject != subject:
-        raise ValueError(f"it belongs to {shown(score.subject)}")
-    if name != f"{score.task}.{score.probe}.{score.digest}.json":
-        raise ValueError("its name is not its task, probe and digest")
-    _check(score)
-    return _in_order(score.__dict__)
-
-
-def _wrong(error: ValidationError) -> str:
-    """What a file is that is no score: torn, of another version, or with a field of another type."""
-    errors = error.errors(include_url=False)
-    if errors[0]["type"] == "json_invalid":
-        return "it is torn or no JSON"
-    if not errors[0]["loc"]:
-        return "it is no score: it lacks everything"
-    missing, unknown = (
-        [str(each["loc"][0]) for each in errors if each["type"] == kind] for kind in ("missing", "extra_forbidden")
-    )
-    if missing:
-        return f"it is no score: it lacks {', '.join(missing)}"
-    if unknown:
-        return f"it is no score of this version: unknown {', '.join(map(_told, unknown))}"
-    return f"its {errors[0]['loc'][0]} {wanted(errors[0])}, got {shown(errors[0]['input'])}"
-
-
-def _check(score: Score) -> None:
-    """Refuse numbers that no score has: not finite, or beyond what a table can hold."""
-    low, high = score.low, score.high
-    if not -_MOST < score.value < _MOST or not 0 < score.n < _MOST:
-        raise ValueError("its value or n is no number of a score")
-    if not (low is None or -_MOST < low < _MOST) or not (high is None or -_MOST < high < _MOST):
-        raise ValueError("its interval has an end that is no number")
-    if low is not None and high is not None and low > high:
-        raise ValueError("its interval ends before it begins")
-    if not -_MOST < (score.step or 0) < _MOST or not -_MOST < (score.num_groups or 0) < _MOST:
-        raise ValueError("its step or groups are no numbers of a score")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from deo_bench.reports.entries import Seen
 from deo_bench.reports.table import Cell, Row, Table
 from deo_bench.reports.wording import (
-    BLOCKS,
+    blocks_of,
     caption,
     difference_caption,
     difference_text,
@@ -16,6 +17,7 @@ from deo_bench.reports.wording import (
     metric_name,
     pairing_note,
     size,
+    where,
 )
 
 HOLE = "–"
@@ -23,13 +25,19 @@ HOLE = "–"
 
 @dataclass(frozen=True)
 class Slot:
-    """One cell as text, with the numbers of its footnotes."""
+    """One cell as text, with the numbers of its footnotes, and daggers."""
 
     text: str
     is_best: bool = False
     is_unresolved: bool = False
     notes: tuple[int, ...] = ()
     is_second: bool = False
+    daggers: tuple[str, ...] = ()
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What stands above the text: daggers, then numbers of footnotes."""
+        return (*self.daggers, *map(str, self.notes))
 
 
 @dataclass(frozen=True)
@@ -44,18 +52,24 @@ class Line:
 
 @dataclass(frozen=True)
 class Heading:
-    """One column's heading, in up to three lines: of a score its task, metric and n."""
+    """One column's heading, in up to four lines: of a score its task, what else tells its column, metric and n."""
 
     task: str
     metric: str = ""
     size: str = ""
+    where: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines, from above."""
+        return [line for line in (self.task, self.where, self.metric, self.size) if line]
 
 
 @dataclass(frozen=True)
 class Grid:
     """One table as text: blocks of lines with a heading each, footnotes numbered from 1.
 
-    name: what kind of table; title: of what; corner: the heading above the labels.
+    name: what kind of table; title: of what; corner: the heading above the labels; daggers: each with its words.
     """
 
     name: str
@@ -65,6 +79,12 @@ class Grid:
     blocks: tuple[tuple[str, tuple[Line, ...]], ...]
     footnotes: tuple[str, ...] = ()
     corner: str = ""
+    daggers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """Everything under the table, with its mark: daggers, then footnotes."""
+        return [*self.daggers, *((str(i), note) for i, note in enumerate(self.footnotes, 1))]
 
     @property
     def lines(self) -> list[Line]:
@@ -95,14 +115,26 @@ def difference_grid(table: Table) -> Grid | None:
 
 
 class Footnotes:
-    """Numbers notes from 1 as they come."""
+    """Numbers notes from 1 as they come, and collects what daggers stand for."""
 
     def __init__(self) -> None:
         self.notes: dict[str, int] = {}
+        self._seen: dict[str, dict[str, None]] = {}
 
     def __call__(self, notes: Sequence[str]) -> tuple[int, ...]:
         """The numbers of these notes."""
         return tuple(self.notes.setdefault(note, len(self.notes) + 1) for note in notes)
+
+    def dagger(self, seen: Sequence[Seen]) -> tuple[str, ...]:
+        """The daggers of what was seen, each once."""
+        for one in seen:
+            self._seen.setdefault(one.mark, {})[one.words] = None
+        return tuple(sorted({one.mark for one in seen}))
+
+    @property
+    def daggers(self) -> tuple[tuple[str, str], ...]:
+        """The daggers that were given, with all that each stands for."""
+        return tuple((mark, "; ".join(words)) for mark, words in sorted(self._seen.items()))
 
 
 def _grid(
@@ -116,25 +148,28 @@ def _grid(
 ) -> Grid:
     number = Footnotes()
     blocks = []
-    for block, kinds in BLOCKS:
+    for block, members in blocks_of(rows):
         lines = []
-        for row in rows:
-            if row.kind in kinds:
-                marks = number([*row.notes, *row_notes(row)])
-                lines.append(Line(row.label, row.runs, tuple(slot(cell, number) for cell in row.cells), marks))
-        if lines:
-            blocks.append((block, tuple(lines)))
-    headings = tuple(Heading(column.task, metric_name(column), size(column)) for column in table.columns)
-    return Grid(name, heading, words, headings, tuple(blocks), tuple(number.notes))
+        for row in members:
+            marks = number([*row.notes, *row_notes(row)])
+            lines.append(Line(row.label, row.runs, tuple(slot(cell, number) for cell in row.cells), marks))
+        blocks.append((block, tuple(lines)))
+    headings = tuple(
+        Heading(column.task, metric_name(column), size(column), where(column, table.varying))
+        for column in table.columns
+    )  # fmt: skip
+    return Grid(name, heading, words, headings, tuple(blocks), tuple(number.notes), daggers=number.daggers)
 
 
 def _score_slot(cell: Cell, number: Footnotes) -> Slot:
     if cell.estimate is None:
         return Slot(HOLE, notes=number([cell.reason]))
-    return Slot(estimate_text(cell.estimate), cell.is_best, notes=number(cell.notes), is_second=cell.is_second)
+    text, daggers = estimate_text(cell.estimate), number.dagger(cell.seen)
+    return Slot(text, cell.is_best, notes=number(cell.notes), is_second=cell.is_second, daggers=daggers)
 
 
 def _difference_slot(cell: Cell, number: Footnotes) -> Slot:
     if cell.difference is None:
         return Slot(HOLE, notes=number([cell.reason or "the baseline row has no score here"]))
-    return Slot(difference_text(cell.difference), is_unresolved=not cell.is_resolved)
+    text, daggers = difference_text(cell.difference), number.dagger(cell.seen)
+    return Slot(text, is_unresolved=not cell.is_resolved, daggers=daggers)

@@ -41,8 +41,10 @@ class Leaders:
 
     def mark(self, rows: dict[str, list[Cell]]) -> None:
         """Mark what leads each column of `rows`, and what comes second, corrected over the columns."""
-        for rank, key in enumerate(("is_best", "is_second")):
+        for rank in (0, 1):
             claims = [claim for claim in self._claims if claim.rank == rank]
             for claim, p in zip(claims, holm([claim.p for claim in claims]), strict=True):
                 if p < 1 - LEVEL:
-                    rows[claim.label][claim.place] = replace(rows[claim.label][claim.place], **{key: True})
+                    cells = rows[claim.label]
+                    cell = cells[claim.place]
+                    cells[claim.place] = replace(cell, is_best=True) if rank == 0 else replace(cell, is_second=True)

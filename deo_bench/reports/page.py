@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html import escape
 from pathlib import Path
 
 from deo_bench import __version__
@@ -37,6 +39,7 @@ def page(report: Report) -> str:
 
 
 def _svg(drawing: Drawing) -> str:
-    """A figure as an element of the page, without the prolog of a file."""
+    """A figure as an element of the page, without the prolog of a file; its ids are its own on the page."""
     text = encode(drawing.draw, "svg").decode()
-    return text[text.index("<svg") :]
+    text = re.sub(r'(?<= id=")|(?<=href="#)|(?<=url\(#)', f"{drawing.name}-", text[text.index("<svg") :])
+    return text.replace("<svg ", f'<svg role="img" aria-label="{escape(drawing.caption or drawing.name)}" ', 1)

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from deo_bench.errors import StoreError
+from deo_bench.errors import StoreError, shown
 
-_ARRAYS = ("truth", "predicted", "scores", "groups")
 _KINDS = {"truth": "biu", "predicted": "biu", "scores": "fiu", "groups": "iu"}
 _DIMENSIONS = {"truth": (1, 2), "predicted": (1,), "scores": (2,), "groups": (1,)}
 _BROKEN = (zipfile.BadZipFile, zlib.error, struct.error)
@@ -47,14 +46,17 @@ class Predictions:
 def read_predictions(path: Path | str) -> Predictions:
     """The predictions beside a score; a StoreError where they are missing, torn or of another kind."""
     try:
-        found = _as_we_write(_content(path))
+        content = _content(path)
+        found = _as_we_write(content)
         if found is None:
-            with np.load(path, allow_pickle=False) as arrays:
-                found = {name: arrays[name] for name in _ARRAYS if name in arrays}
+            with np.load(BytesIO(content), allow_pickle=False) as arrays:
+                found = {name: arrays[name] for name in arrays.files}
     except FileNotFoundError:
         raise StoreError("its predictions are missing") from None
     except (OSError, ValueError, TypeError, LookupError, EOFError, RuntimeError, OverflowError, MemoryError, *_BROKEN):
         raise StoreError("its predictions are torn or foreign") from None
+    if not found.keys() <= _KINDS.keys():
+        raise StoreError(f"its predictions hold what is not known here: {', '.join(map(shown, found.keys() - _KINDS))}")
     if not {"truth", "scores"} <= found.keys() or len({array.shape[:1] for array in found.values()}) != 1:
         raise StoreError("its predictions lack truth or scores, or their lengths differ")
     if not len(found["truth"]):
@@ -80,8 +82,7 @@ def _as_we_write(content: bytes) -> dict[str, np.ndarray] | None:
     found = {}
     try:
         for name, member in _members(content):
-            if name in _ARRAYS:
-                found[name] = _array(member)
+            found[name] = _array(member)
     except (ValueError, TypeError, *_BROKEN):
         return None
     return found
@@ -104,6 +105,7 @@ def _members(content: bytes) -> Iterator[tuple[str, memoryview]]:
         _plain(len(member) == length and zlib.crc32(member) == total)
         yield title[:-4].decode("ascii"), member
         at += _ENTRY.size + name + extra + comment
+    _plain(at == len(content) - _END.size)
 
 
 def _array(member: memoryview) -> np.ndarray:

@@ -11,13 +11,14 @@ from deo_bench.reports.cells import Column
 from deo_bench.reports.table import Cell, Row, Table
 
 FIELDS = (
-    "label", "kind", "task", "probe", "protocol", "metric", "direction", "bands", "band_labels", "weights", "n",
-    "groups", "runs", "value", "low", "high", "df", "interval", "best", "second", "against", "difference",
+    "label", "kind", "group", "task", "probe", "protocol", "metric", "protocol_metric", "direction", "bands",
+    "band_labels", "weights", "partition", "step", "n", "groups", "runs",
+    "value", "low", "high", "df", "interval", "best", "second", "against", "difference",
     "difference_low", "difference_high", "difference_p", "difference_p_holm", "resolved", "difference_df",
-    "difference_runs", "pairing", "missing", "notes",
+    "difference_runs", "pairing", "seen", "missing", "notes",
 )  # fmt: skip
 """Columns of the CSV. Values are shares, not percent; `interval` says over what; p is two-sided,
-and corrected over the table's comparisons where it says `holm`."""
+and corrected over the table's comparisons where it says `holm`; `protocol_metric` stands where `metric` is another."""
 
 
 def tidy(table: Table) -> list[dict[str, Any]]:
@@ -44,10 +45,13 @@ def _record(table: Table, row: Row, column: Column, cell: Cell) -> dict[str, Any
     estimate, gain = cell.estimate, cell.difference
     record: dict[str, Any] = dict.fromkeys(FIELDS)
     record |= {
-        "label": row.label, "kind": row.kind, "task": column.task, "probe": table.probe, "protocol": table.protocol,
-        "metric": column.metric or None, "direction": column.direction, "bands": table.bands,
-        "band_labels": column.band_labels or None, "weights": table.weights, "n": column.n or None,
-        "groups": column.groups, "missing": cell.reason or None, "notes": "; ".join([*row.notes, *cell.notes]) or None,
+        "label": row.label, "kind": row.kind, "group": row.group or None, "task": column.task, "probe": column.probe,
+        "protocol": column.protocol, "metric": column.metric or None,
+        "protocol_metric": column.protocol_metric or None, "direction": column.direction, "bands": column.bands,
+        "band_labels": column.band_labels or None, "weights": column.weights, "partition": column.partition,
+        "step": "last" if column.step is None else column.step, "n": column.n or None, "groups": column.groups,
+        "seen": "; ".join(seen.words for seen in cell.seen) or None, "missing": cell.reason or None,
+        "notes": "; ".join([*row.notes, *cell.notes]) or None,
     }  # fmt: skip
     if estimate:
         record |= {

@@ -3,63 +3,131 @@ r"""Tables in LaTeX with booktabs: one file that compiles by itself and can be `
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from deo_bench.reports.grid import HOLE, Grid, Line, Slot
-from deo_bench.reports.section import Sectioned
+from deo_bench.reports.latex_text import breakable, escape, width
+from deo_bench.reports.section import Section, Sectioned
 from deo_bench.reports.wording import UNRESOLVED
 
-_START = r"""% Compiles by itself; in a paper, \usepackage{booktabs} and \input this file.
+__all__ = ["escape", "latex"]
+
+_START = r"""% Compiles by itself. In a paper: \usepackage{booktabs,graphicx} and \input this file.
 \makeatletter
 \ifx\documentclass\@twoclasseserror\def\deobenchend{}\else
 \documentclass[10pt]{article}
 \usepackage[a4paper,margin=20mm]{geometry}
-\usepackage{booktabs}
+\usepackage{booktabs,graphicx}
 \begin{document}
 \def\deobenchend{\end{document}}
 \fi
 \makeatother
+\providecommand{\toprule}{\hline}\providecommand{\midrule}{\hline}\providecommand{\bottomrule}{\hline}
+\ifdefined\extrafloats\extrafloats{NUMBER}\fi
+\ifdefined\deobenchbox\else\newsavebox{\deobenchbox}\fi
+\providecommand{\deobenchfit}[1]{}
+\renewcommand{\deobenchfit}[1]{\sbox{\deobenchbox}{#1}%
+  \ifdim\wd\deobenchbox>\textwidth\ifdefined\resizebox\resizebox{\textwidth}{!}{\usebox{\deobenchbox}}%
+  \else\usebox{\deobenchbox}\fi\else\usebox{\deobenchbox}\fi}
 """
-# \documentclass means "two of them" once a paper has had its own: then this is no document but a part of one
+# \documentclass means "two of them" once a paper has had its own: then this is no document but a part of one.
+# A page that is narrower than this file's own gets its tables smaller, not cut off.
 
-_SPECIAL = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--", "<": r"$<$", ">": r"$>$",
-    "→": r"$\to$", "×": r"$\times$", "|": r"$|$", '"': "''",
-}  # fmt: skip
-
-
-SIZES = (r"\small", r"\small", r"\small", r"\small", r"\footnotesize", r"\footnotesize", r"\scriptsize")
-"""The size of type by the number of columns, so that a table fits the width of a page."""
+ACROSS = 92.0
+"""Digits of \footnotesize beside one another in 170 mm."""
+_GAP = 1.6
+_LABEL = 30.0
+"""Digits that a label may take before it is broken."""
+DOWN = 42
+"""Lines of a table on one page, with its caption and notes."""
 
 
 def latex(report: Sectioned) -> str:
-    """Every table as a `table` environment."""
-    parts = [_draw(grid) for section in report.sections for grid in section.grids]
-    return _START + "\n" + "\n".join(parts) + "\n\\deobenchend\n"
+    """Every table as a `table*` environment; one that does not fit a page is several."""
+    parts = [_draw(part, lead) for section in report.sections for part, lead in _parts(section)]
+    return _START.replace("NUMBER", str(len(parts) + 20)) + "\n" + "\n".join(parts) + "\n\\deobenchend\n"
 
 
-def _draw(grid: Grid) -> str:
+def _parts(section: Section) -> Iterator[tuple[Grid, str]]:
+    """Tables that fit a page, with what their captions begin with."""
+    for grid in section.grids:
+        lead = ": ".join(part for part in (section.title, grid.title) if part)
+        cuts = [(places, blocks) for blocks in _down(grid) for places in _across(grid)]
+        for number, (places, blocks) in enumerate(cuts, 1):
+            part = _cut(grid, places, blocks)
+            yield part, lead if len(cuts) == 1 else f"{lead} (part {number} of {len(cuts)})"
+
+
+def _across(grid: Grid) -> list[range]:
+    """Columns that fit beside the labels, spread evenly over as few tables as will do."""
+    left = min(max([width(line.label) for line in grid.lines], default=0), _LABEL) + (6 if grid.has_runs else 0)
+    widths = []
+    for place, heading in enumerate(grid.headings):
+        texts = [*heading.lines, *(_shown(line.slots[place]) for line in grid.lines)]
+        widths.append(max(width(text) for text in texts) + _GAP)
+    fitting = max(int((ACROSS - left) // max(widths, default=1)), 1)
+    count = -(-len(widths) // fitting)
+    edges = [round(cut * len(widths) / count) for cut in range(count + 1)] if count else [0, 0]
+    return [range(start, stop) for start, stop in pairwise(edges)]
+
+
+def _down(grid: Grid) -> list[list[tuple[str, tuple[Line, ...]]]]:
+    """Blocks of lines that fit a page, spread evenly over as few tables as will do."""
+    total = len(grid.lines)
+    most = -(-total // -(-total // DOWN)) if total else DOWN
+    made: list[list[tuple[str, tuple[Line, ...]]]] = [[]]
+    room = most
+    for name, lines in grid.blocks:
+        rest = lines
+        while rest:
+            if not room:
+                made.append([])
+                room = most
+            made[-1].append((name, rest[:room]))
+            room, rest = room - len(rest[:room]), rest[room:]
+    return made
+
+
+def _cut(grid: Grid, places: range, blocks: Sequence[tuple[str, tuple[Line, ...]]]) -> Grid:
+    """Some of a table; its notes stay whole, and those that it does not use are left out when it is drawn."""
+    cut = tuple(
+        (name, tuple(Line(x.label, x.runs, tuple(x.slots[i] for i in places), x.notes) for x in lines))
+        for name, lines in blocks
+    )
+    headings = tuple(grid.headings[i] for i in places)
+    return Grid(grid.name, grid.title, grid.caption, headings, cut, grid.footnotes, grid.corner, grid.daggers)
+
+
+def _draw(grid: Grid, lead: str) -> str:
     count, runs = len(grid.headings), grid.has_runs
     heads = [
         _row([escape(grid.corner), *[""] * runs, *[escape(h.task) for h in grid.headings]]),
+        _row(["", *[""] * runs, *[escape(h.where) for h in grid.headings]]),
         _row(["", *["runs"] * runs, *[escape(h.metric) for h in grid.headings]]),
-        _row(["", *[""] * runs, *[_small(escape(h.size)) for h in grid.headings]]),
+        _row(["", *[""] * runs, *[escape(h.size) for h in grid.headings]]),
     ]
     heads = [heads[0], *[head for head in heads[1:] if set(head) - set(" &\\")]]
+    wide = max([width(line.label) for line in grid.lines], default=0) > _LABEL
     body: list[str] = []
     for place, (name, lines) in enumerate(grid.blocks):
         body += [r"\midrule"] if place else []
         body += [rf"\multicolumn{{{count + 1 + runs}}}{{@{{}}l}}{{\textit{{{escape(name)}}}}} \\"] if name else []
-        body += [_line(line, runs) for line in lines]
-    notes = [rf"\par\textsuperscript{{{i}}} {escape(note)}." for i, note in enumerate(grid.footnotes, 1)]
+        body += [_line(line, runs, wide) for line in lines]
+    used = {mark for line in grid.lines for slot in line.slots for mark in slot.marks}
+    used |= {str(note) for line in grid.lines for note in line.notes}
+    notes = [
+        rf"\par{_superscript([mark])} {breakable(note.removesuffix('.'))}." for mark, note in grid.told if mark in used
+    ]
     shape = rf"{{@{{}}l{'r' * (count + runs)}@{{}}}}"
+    caption = f"{escape(lead)}. {escape(grid.caption)}" if lead else escape(grid.caption)
     return "\n".join([
-        r"\begin{table}[htbp]", rf"\centering{SIZES[min(count, 6)]}", rf"\caption{{{escape(grid.caption)}}}",
-        r"\smallskip\setlength{\tabcolsep}{4pt}", rf"\begin{{tabular}}{shape}", r"\toprule",
-        *heads, r"\midrule", *body, r"\bottomrule", r"\end{tabular}",
-        *([r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize", *notes, r"\end{minipage}"] if notes else []),
-        r"\end{table}", "",
+        r"\begin{table*}[htbp]", r"\centering\footnotesize", rf"\caption{{{caption}}}",
+        r"\smallskip\setlength{\tabcolsep}{4pt}", rf"\deobenchfit{{\begin{{tabular}}{shape}", r"\toprule",
+        *heads, r"\midrule", *body, r"\bottomrule", r"\end{tabular}}",
+        *([r"\par\smallskip\begin{minipage}{\textwidth}\footnotesize\raggedright", *notes, r"\end{minipage}"]
+          if notes else []),
+        r"\end{table*}", "",
     ])  # fmt: skip
 
 
@@ -67,26 +135,27 @@ def _row(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _line(line: Line, has_runs: bool) -> str:
+def _line(line: Line, has_runs: bool, is_wide: bool) -> str:
     runs = ["" if line.runs is None else str(line.runs)] if has_runs else []
-    return _row([escape(line.label) + _superscript(line.notes), *runs, *map(_slot, line.slots)])
+    marks = _superscript([str(note) for note in line.notes])
+    label = breakable(line.label) + marks if is_wide else escape(line.label) + marks
+    if is_wide:
+        label = rf"\parbox[t]{{{_LABEL / ACROSS:.2f}\textwidth}}{{\raggedright\hangindent=1em {label}\strut}}"
+    return _row([label, *runs, *map(_slot, line.slots)])
+
+
+def _shown(slot: Slot) -> str:
+    """About what a slot will be as wide as."""
+    return slot.text + "," * len(slot.marks) + (f" {UNRESOLVED}" if slot.is_unresolved else "")
 
 
 def _slot(slot: Slot) -> str:
-    text = "--" if slot.text == HOLE else re.sub(r"-(?=\d)", "$-$", slot.text).replace("±", r"$\pm$")
+    text = "--" if slot.text == HOLE else re.sub(r"(?<![\w.)])-(?=\d)", "−", slot.text)
+    text = escape(text) if slot.text != HOLE else text
     text = rf"\textbf{{{text}}}" if slot.is_best else rf"\underline{{{text}}}" if slot.is_second else text
-    unresolved = _small(rf" \textit{{{UNRESOLVED}}}") if slot.is_unresolved else ""
-    return text + _superscript(slot.notes) + unresolved
+    unresolved = rf" {{\scriptsize\textit{{{UNRESOLVED}}}}}" if slot.is_unresolved else ""
+    return text + _superscript(slot.marks) + unresolved
 
 
-def _small(text: str) -> str:
-    return rf"{{\footnotesize {text}}}" if text else ""
-
-
-def _superscript(notes: Sequence[int]) -> str:
-    return rf"\textsuperscript{{{','.join(map(str, notes))}}}" if notes else ""
-
-
-def escape(text: str) -> str:
-    """Plain text as LaTeX."""
-    return "".join(_SPECIAL.get(character, character) for character in text)
+def _superscript(marks: Sequence[str]) -> str:
+    return rf"\textsuperscript{{{','.join(map(escape, marks))}}}" if marks else ""

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from deo_bench.reports.grid import Grid, Line, Slot
-from deo_bench.reports.section import Section, Sectioned
+from deo_bench.reports.section import Drawing, Section, Sectioned
 from deo_bench.reports.wording import UNRESOLVED
 
+_MARKED = re.compile(r"[\\`|*_<>~]|&(?=#?\w+;)|\[(?=[^\]]*\]\()")
+"""What Markdown reads: an ampersand only in an entity, a bracket only in a link, as intervals stand in brackets."""
 
-def markdown(report: Sectioned) -> str:
-    """Every section, then what could not be used."""
-    parts = [text for section in report.sections for text in _section(section)]
+
+def markdown(report: Sectioned, has_figures: bool = False) -> str:
+    """Every section, then what could not be used; with links to the figures where their PNG files stand beside it."""
+    parts = [text for section in report.sections for text in _section(section, has_figures)]
     if report.problems:
         parts.append("**Look at:**\n\n" + "\n".join(f"- {_escape(problem)}" for problem in report.problems))
     return "\n\n".join(parts) + "\n"
 
 
-def _section(section: Section) -> list[str]:
-    if not section.grids and not section.notes:
+def _section(section: Section, has_figures: bool) -> list[str]:
+    parts = [_figure(part) if isinstance(part, Drawing) else _draw(part) for part in section.parts]
+    told = [text for part, text in zip(section.parts, parts, strict=True) if has_figures or isinstance(part, Grid)]
+    if not told and not section.notes:
         return []
-    return [f"## {_escape(section.title)}", *map(_escape, section.notes), *map(_draw, section.grids)]
+    return [f"## {_escape(section.title)}", *map(_escape, section.notes), *told]
+
+
+def _figure(drawing: Drawing) -> str:
+    caption = [f"*{_escape(drawing.caption)}*"] if drawing.caption else []
+    return "\n\n".join([f"![{_escape(drawing.caption or drawing.name)}]({quote(drawing.name)}.png)", *caption])
 
 
 def _draw(grid: Grid) -> str:
-    heads = ["<br>".join(part for part in (_escape(h.task), h.metric, h.size) if part) for h in grid.headings]
+    heads = ["<br>".join(map(_escape, heading.lines)) for heading in grid.headings]
     first = [_escape(grid.corner), *(["runs"] if grid.has_runs else [])]
     width = len(heads) + len(first) - 1
     lines = [_row([*first, *heads]), _row(["---", *["---:"] * width])]
@@ -34,8 +46,8 @@ def _draw(grid: Grid) -> str:
         lines += [_line(line, grid.has_runs) for line in block]
     parts = [f"### {_escape(grid.title)}"] if grid.title else []
     parts.append("\n".join(lines))
-    if grid.footnotes:
-        parts.append("<br>\n".join(f"<sup>{i}</sup> {_escape(note)}" for i, note in enumerate(grid.footnotes, 1)))
+    if grid.told:
+        parts.append("<br>\n".join(f"<sup>{mark}</sup> {_escape(note)}" for mark, note in grid.told))
     return "\n\n".join([*parts, *([f"*{_escape(grid.caption)}*"] if grid.caption else [])])
 
 
@@ -45,20 +57,22 @@ def _row(cells: Sequence[str]) -> str:
 
 def _line(line: Line, has_runs: bool) -> str:
     runs = ["" if line.runs is None else str(line.runs)] if has_runs else []
-    return _row([_escape(line.label) + _superscript(line.notes), *runs, *map(_slot, line.slots)])
+    return _row(
+        [_escape(line.label) + _superscript([str(note) for note in line.notes]), *runs, *map(_slot, line.slots)]
+    )
 
 
 def _slot(slot: Slot) -> str:
-    text = f"**{slot.text}**" if slot.is_best else f"<u>{slot.text}</u>" if slot.is_second else slot.text
+    text = _escape(slot.text)
+    text = f"**{text}**" if slot.is_best else f"<u>{text}</u>" if slot.is_second else text
     unresolved = f" *{UNRESOLVED}*" if slot.is_unresolved else ""
-    return text + _superscript(slot.notes) + unresolved
+    return text + _superscript(slot.marks) + unresolved
 
 
-def _superscript(notes: Sequence[int]) -> str:
-    return f"<sup>{','.join(map(str, notes))}</sup>" if notes else ""
+def _superscript(marks: Sequence[str]) -> str:
+    return f"<sup>{','.join(marks)}</sup>" if marks else ""
 
 
 def _escape(text: str) -> str:
-    for character in "\\|*_<>":
-        text = text.replace(character, f"\\{character}")
-    return text
+    """Plain text as Markdown, on one line: a break would end a row of a table."""
+    return _MARKED.sub(r"\\\g<0>", " ".join(text.split()))

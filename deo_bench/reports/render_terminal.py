@@ -1,4 +1,4 @@
-"""Tables for a terminal of about 100 columns."""
+"""Tables for a terminal, cut to its width."""
 
 from __future__ import annotations
 
@@ -35,20 +35,19 @@ def terminal(report: Sectioned, show_all: bool = False, width: int = 100) -> Ren
 
 
 def _draw(grid: Grid, width: int, title: str) -> RenderableType:
-    notes = [Text(f"{_superscript((number,))} {note}") for number, note in enumerate(grid.footnotes, 1)]
-    tables = [_table(grid, places) for places in _cuts(grid, width)]
+    notes = [Text(f"{_superscript((mark,))} {note}") for mark, note in grid.told]
+    tables = [_table(grid, places, width) for places in _cuts(grid, width)]
     heading = Text(": ".join(part for part in (title, grid.title) if part), style="bold")
     return Group(heading, *tables, *notes, *([Text(grid.caption, style="dim")] if grid.caption else []))
 
 
-def _table(grid: Grid, places: Sequence[int]) -> RichTable:
+def _table(grid: Grid, places: Sequence[int], width: int) -> RichTable:
     drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    drawn.add_column(grid.corner, no_wrap=True)
+    drawn.add_column(grid.corner, max_width=_widest_label(width), overflow="fold")
     if grid.has_runs:
-        drawn.add_column("runs", justify="right", style="dim")
+        drawn.add_column("runs", justify="right", style="dim", no_wrap=True)
     for heading in (grid.headings[place] for place in places):
-        told = "\n".join(part for part in (heading.task, heading.metric, heading.size) if part)
-        drawn.add_column(told, justify="right", no_wrap=True)
+        drawn.add_column(Text("\n".join(heading.lines)), justify="right", no_wrap=True)
     for block, (name, lines) in enumerate(grid.blocks):
         if block:
             drawn.add_section()
@@ -62,30 +61,42 @@ def _table(grid: Grid, places: Sequence[int]) -> RichTable:
 def _cuts(grid: Grid, width: int) -> list[range]:
     """Columns that fit beside the labels, spread evenly over as few tables as will do."""
     lines = grid.lines
-    left = max((cell_len(_line(line, ())[0].plain) for line in lines), default=0) + 8
+    labels = [grid.corner, *(name for name, _ in grid.blocks), *(_label(line).plain for line in lines)]
+    left = min(max(map(cell_len, labels)), _widest_label(width)) + 2 + (6 if grid.has_runs else 0)
     widths = []
     for place, heading in enumerate(grid.headings):
-        texts = [heading.task, heading.metric, heading.size, *[_slot(line.slots[place]).plain for line in lines]]
+        texts = [*heading.lines, *[_slot(line.slots[place]).plain for line in lines]]
         widths.append(max(cell_len(part) for text in texts for part in text.split("\n")) + 2)
     fitting = max((width - left) // max(widths, default=1), 1)
+    if sum(widths) <= width - left:
+        return [range(len(widths))]
     count = -(-len(widths) // fitting)
     edges = [round(cut * len(widths) / count) for cut in range(count + 1)] if count else [0]
     return [range(start, stop) for start, stop in pairwise(edges)]
 
 
-def _line(line: Line, places: Sequence[int], has_runs: bool = True) -> list[Text]:
+def _widest_label(width: int) -> int:
+    """Columns that a label may take before it is broken: the numbers need the others."""
+    return max(width * 2 // 5, 20)
+
+
+def _line(line: Line, places: Sequence[int], has_runs: bool) -> list[Text]:
     slots = [_slot(line.slots[place]) for place in places]
     runs = [Text("" if line.runs is None else str(line.runs))] if has_runs else []
-    return [Text(line.label + _superscript(line.notes)), *runs, *slots]
+    return [_label(line), *runs, *slots]
+
+
+def _label(line: Line) -> Text:
+    return Text(line.label + _superscript([str(note) for note in line.notes]))
 
 
 def _slot(slot: Slot) -> Text:
     text = Text(slot.text, style="bold" if slot.is_best else "underline" if slot.is_second else "")
-    text.append(_superscript(slot.notes), style="not bold not underline")
+    text.append(_superscript(slot.marks), style="not bold not underline")
     if slot.is_unresolved:
         text.append(f"\n{UNRESOLVED}", style="italic dim")
     return text
 
 
-def _superscript(notes: Sequence[int]) -> str:
-    return " " + ",".join(map(str, notes)).translate(_SUPERSCRIPTS) if notes else ""
+def _superscript(marks: Sequence[str]) -> str:
+    return " " + ",".join(marks).translate(_SUPERSCRIPTS) if marks else ""

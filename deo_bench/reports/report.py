@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deo_bench.reports.answer import Answer, make_answer
+from deo_bench.reports.declared import Expectation
 from deo_bench.reports.entries import Entry, Scope
 from deo_bench.reports.section import Section
 from deo_bench.reports.sections import sections_of
@@ -31,7 +32,9 @@ class Report:
         return self.answer.problems
 
 
-def make_report(spec: ReportSpec, entries: Sequence[Entry], scope: Scope, store: Path) -> Report:
+def make_report(
+    spec: ReportSpec, entries: Sequence[Entry], scope: Scope, store: Path, expectations: Sequence[Expectation] = ()
+) -> Report:
     """The report of an experiment's rows and columns from what is in a store."""
-    answer = make_answer(spec, entries, scope, store)
+    answer = make_answer(spec, entries, scope, store, expectations)
     return Report(answer, tuple(sections_of(answer)))

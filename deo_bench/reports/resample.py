@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from deo_bench.errors import StoreError, UserError
+from deo_bench.errors import StoreError, UserError, unknown
 from deo_bench.probes.intervals import resamples
 from deo_bench.probes.metrics import METRICS, measure
 from deo_bench.reports.influence import INFLUENCES
@@ -19,18 +19,16 @@ from deo_bench.reports.predictions import Predictions, read_predictions
 from deo_bench.reports.statistics import Measured
 
 RESAMPLES = 1000
+_TOGETHER = 256
+"""Scores whose replicates are one matrix product, at most."""
+_SLAB = 1 << 21
+"""Numbers of the drawn counts, or of the influences of scores, that are held as floats at once."""
+
+Answer = tuple[Measured, str, str]
 
 
 class MetricMisfit(StoreError):
     """A metric that is asked for but says nothing of such labels; nothing is wrong with the predictions."""
-
-
-_TOGETHER = 256
-"""Scores whose replicates are one matrix product."""
-_SLAB = 1 << 21
-"""Numbers of the drawn counts that are held as floats at once."""
-
-Answer = tuple[Measured, str, str]
 
 
 @dataclass(frozen=True)
@@ -53,13 +51,18 @@ class _Images:
 
 @dataclass(frozen=True)
 class _Read:
-    """A score whose predictions fit it; influence [units], none where only resampling will tell."""
+    """A score whose predictions fit it.
+
+    metric: the score's own or another, which `value` is of; moves: the influence of each unit [units], or where none
+    are known, what each resample does to the value [R]; said: the digest of the predictions, which are not kept.
+    """
 
     row: Any
+    metric: str
     value: float
-    influence: np.ndarray | None
-    found: Predictions
+    moves: np.ndarray
     images: _Images
+    said: str
 
 
 @dataclass
@@ -73,7 +76,8 @@ class Resampler:
     _drawn: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     _images: dict[str, _Images] = field(default_factory=dict)
     _expected: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
-    _made: dict[str, Answer | StoreError] = field(default_factory=dict)
+    _left: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
+    _made: dict[tuple[str, str], Answer | StoreError] = field(default_factory=dict)
 
     def expect(self, rows: Iterable[Any]) -> None:
         """Rows that will be measured: those of one column of a table are then measured together, which is faster."""
@@ -85,42 +89,64 @@ class Resampler:
 
         A StoreError where the predictions are missing, torn, or not those of the score.
         """
-        if row.path not in self._made:
-            others = self._expected.get(_kin(row), {})
-            others.pop(row.path, None)
-            self._make([row, *(others.pop(path) for path in list(islice(others, _TOGETHER - 1)))])
-        made = self._made.pop(row.path)
+        return self.measure_as(row, row.metric)
+
+    def measure_as(self, row: Any, metric: str) -> Answer:
+        """The same under a metric that may be another than the score's own, computed anew from the predictions.
+
+        A MetricMisfit where these are sound and the metric says nothing of such labels.
+        """
+        key = (row.path, metric)
+        if key not in self._made:
+            self._make([row, *self._beside(row, metric)], metric)
+        made = self._made.pop(key)
         if isinstance(made, StoreError):
             raise made
         return made
 
-    def _make(self, rows: Sequence[Any]) -> None:
+    def _beside(self, row: Any, metric: str) -> list[Any]:
+        """Rows of the same column that are still to be measured."""
+        kin = _kin(row)
+        left = self._left.setdefault((*kin, metric), dict(self._expected.get(kin, ())))
+        left.pop(row.path, None)
+        count = min(_TOGETHER, _SLAB // int(row.n) + 1) - 1
+        return [left.pop(path) for path in list(islice(left, count))]
+
+    def _make(self, rows: Sequence[Any], metric: str) -> None:
         """Measure rows together; what is wrong with one of them is kept for who asks for it."""
         several: dict[int, list[_Read]] = {}
         for row in rows:
             try:
-                read = self._read(row)
+                read = self._read(row, metric)
             except StoreError as error:
-                self._made[row.path] = error
-                continue
-            if read.influence is None:
-                self._made[row.path] = _answered(read, _measured_anew(read))
+                self._made[row.path, metric] = error
             else:
                 several.setdefault(id(read.images.drawn), []).append(read)
         for alike in several.values():
-            moved = _moved(alike[0].images.drawn, np.stack([read.influence for read in alike]))  # type: ignore[misc]
+            moved = np.stack([read.moves for read in alike])
+            if metric in INFLUENCES:
+                moved = _moved(alike[0].images.drawn, moved)
             for read, moves in zip(alike, moved, strict=True):
-                self._made[read.row.path] = _answered(read, read.value + moves)
+                self._made[read.row.path, metric] = _answered(read, read.value + moves)
 
-    def _read(self, row: Any) -> _Read:
+    def _read(self, row: Any, metric: str) -> _Read:
         found = read_predictions(row.path)
         value, influence = _answer(row.metric, found)
         if not abs(value - row.value) <= 1e-4:
             raise StoreError(f"its predictions give {value:.4f}, the score says {row.value:.4f}")
+        if len(found.truth) != row.n:
+            raise StoreError(f"its predictions are of {len(found.truth)} images, the score says {row.n}")
+        if metric != row.metric:
+            _check_fits(metric, found)
+            value, influence = _answer(metric, found)
         images = self._images_of(row.task_content, found)
-        if influence is not None and found.groups is not None:
-            influence = np.bincount(images.places, weights=influence)
-        return _Read(row, value, influence, found, images)
+        if influence is None:
+            moves = _measured_anew(metric, found, images) - value
+            # Undefined where a resample has no positive label: such a one says nothing of the spread.
+            moves = np.where(np.isfinite(moves), moves, 0.0)
+        else:
+            moves = influence if found.groups is None else np.bincount(images.places, weights=influence)
+        return _Read(row, metric, value, moves, images, _digest(found.scores, found.predicted))
 
     def _images_of(self, content: str, found: Predictions) -> _Images:
         """The images of some predictions: mostly those of the score before, which are compared and not digested."""
@@ -160,20 +186,22 @@ def _moved(drawn: np.ndarray, influences: np.ndarray) -> np.ndarray:
     return moved
 
 
-def _measured_anew(read: _Read) -> np.ndarray:
+def _measured_anew(metric: str, found: Predictions, images: _Images) -> np.ndarray:
     """The metric on every resample [R], where no influences are known."""
-    found, weights = read.found, read.images.drawn.astype(np.float32)[:, read.images.places]
-    anew = measure(read.row.metric, found.truth, found.scores, found.predicted, weights)
-    # Undefined where a resample has no positive label: such a one says nothing of the spread.
-    return np.where(np.isfinite(anew), anew, read.value)
+    weights = images.drawn.astype(np.float32)
+    if found.groups is not None:
+        weights = weights[:, images.places]
+    return measure(metric, found.truth, found.scores, found.predicted, weights)
 
 
 def _answered(read: _Read, replicates: np.ndarray) -> Answer:
     row = read.row
     seed = None if pd.isna(row.seed) else int(row.seed)
-    low, high = (None if pd.isna(bound) else float(bound) for bound in (row.low, row.high))
-    measured = Measured(seed, float(row.value), replicates, read.images.drawn.shape[1], low, high)
-    return measured, read.images.digest, _digest(read.found.scores, read.found.predicted)
+    is_own = read.metric == row.metric
+    low, high = (float(bound) if is_own and not pd.isna(bound) else None for bound in (row.low, row.high))
+    value = float(row.value) if is_own else read.value
+    measured = Measured(seed, value, replicates, read.images.drawn.shape[1], low, high)
+    return measured, read.images.digest, read.said
 
 
 def _places(found: Predictions) -> np.ndarray:
@@ -184,6 +212,8 @@ def _places(found: Predictions) -> np.ndarray:
 
 
 def _check_fits(metric: str, found: Predictions) -> None:
+    if metric not in METRICS:
+        raise unknown("metric", metric, METRICS)
     kind = "multi" if found.truth.ndim == 2 else "single"
     if kind not in METRICS[metric].kinds:
         fitting = ", ".join(name for name, each in METRICS.items() if kind in each.kinds)

@@ -25,7 +25,7 @@ LAST = "last"
 DEFAULT = "default"
 
 Step = Annotated[StrictInt, Gt(0)] | Literal["last"]
-Name = TypeVar("Name", str, int | None)
+Name = TypeVar("Name", bound=str | int | None)
 
 
 class ReportSpec(BaseModel):
@@ -37,7 +37,9 @@ class ReportSpec(BaseModel):
     what stands side by side in a table, the slowest first; whatever is not in it has tables of its own. metric: another
     than the protocol's, computed anew from the predictions. group: a setting of the grid, whose values make blocks of
     rows. baseline: label of the row that differences are to, or `untrained`; sort: `plan`, or a task to sort by; notes:
-    paragraphs for the page; formats: what `write_report` writes beside the tidy scores.
+    paragraphs for the page; confusion: labels of the rows whose confusion matrices are drawn; formats: what
+    `write_report` writes beside the tidy scores; bounds: task -> the scores, as shares, that become 0 and 1 in
+    inter-quartile means, else the least and the greatest of the table; pair: the two factors of a heat map.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,15 +60,28 @@ class ReportSpec(BaseModel):
     baseline: str | None = None
     sort: str = "plan"
     notes: tuple[str, ...] = ()
+    confusion: tuple[str, ...] = ()
     formats: tuple[Form, ...] = Field(default=ALL_FORMS, min_length=1)
+    bounds: dict[str, tuple[float, float]] = {}
+    pair: tuple[str, str] | None = None
 
-    @field_validator("tasks", "probes", "bands", "weights", "partitions", "steps", "rows", "columns", "formats")
+    @field_validator(
+        "tasks", "probes", "bands", "weights", "partitions", "steps", "rows", "columns", "formats", "confusion"
+    )
     @classmethod
     def _once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         for value in values:
             if values.count(value) > 1:
                 raise ValueError(f"says {shown(value)} twice; say it once")
         return values
+
+    @field_validator("bounds")
+    @classmethod
+    def _ascending(cls, bounds: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        for task, (low, high) in bounds.items():
+            if not low < high:
+                raise ValueError(f"of {task} have to ascend")
+        return bounds
 
     @field_validator("metric")
     @classmethod
@@ -77,6 +92,9 @@ class ReportSpec(BaseModel):
 
     def narrow(self, scope: Scope) -> Scope:
         """The columns of an experiment that this report asks for; a name that it lacks is an error with the nearest."""
+        for task in self.bounds:
+            if task not in scope.tasks:
+                raise UserError(f"bounds: the experiment has no task {shown(task)}{nearest(task, scope.tasks)}")
         known = dict.fromkeys(probe for probes in scope.protocols.values() for probe in probes)
         wanted = _chosen("probe", self.probes, tuple(known))
         protocols = {
@@ -86,7 +104,7 @@ class ReportSpec(BaseModel):
         partitions = _chosen("partition", self.partitions, scope.partitions)
         if not self.partitions and "partition" not in self.columns and DEFAULT in partitions:
             partitions = (DEFAULT,)
-        asked = [None if step == LAST else step for step in self.steps]
+        asked = [step if isinstance(step, int) else None for step in self.steps]
         steps = _chosen("step", asked, scope.steps)
         if not self.steps and "step" not in self.columns:
             steps = (None,)

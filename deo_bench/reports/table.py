@@ -75,6 +75,11 @@ class Table:
         axes: tuple[Axis, ...] = ("bands", "probe", "weights", "partition", "step")
         return [axis for axis in axes if len({getattr(column, axis) for column in self.columns}) > 1]
 
+    @property
+    def is_of_one_task(self) -> bool:
+        """Whether its columns are of one task though they differ in something else."""
+        return bool(self.varying) and len({column.task for column in self.columns}) == 1
+
     def block(self, *kinds: Kind) -> list[Row]:
         """The rows of these kinds."""
         return [row for row in self.rows if row.kind in kinds]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from deo_bench.reports.cells import Column
-from deo_bench.reports.entries import Kind
+from deo_bench.reports.entries import Axis, Kind
 from deo_bench.reports.statistics import Difference, Estimate
 from deo_bench.reports.table import Row, Table
 
@@ -43,9 +45,36 @@ def difference_text(gain: Difference) -> str:
 
 
 def metric_name(column: Column) -> str:
-    """The metric as a heading says it; where less is better it says so."""
-    name = _METRICS.get(column.metric, column.metric) or "no score"
-    return f"{name}, less is better" if column.direction == "min" else name
+    """The metric as a heading says it: where less is better, and where it is not the protocol's, it says so."""
+    name = metric_word(column.metric) or "no score"
+    name = f"{name}, less is better" if column.direction == "min" else name
+    return f"{name} (not the protocol's)" if column.protocol_metric else name
+
+
+def metric_word(metric: str) -> str:
+    """A metric's name as people write it."""
+    return _METRICS.get(metric, metric)
+
+
+def where(column: Column, axes: Sequence[Axis]) -> str:
+    """What tells a column from others of its task: `rgb`, `0.01x_train, step 40`."""
+    words = {
+        "bands": column.bands,
+        "probe": column.probe,
+        "weights": f"{column.weights} weights",
+        "partition": f"{column.partition} labels",
+        "step": "last step" if column.step is None else f"step {column.step:,}",
+    }
+    return ", ".join(words[axis] for axis in axes if axis in words)
+
+
+def blocks_of(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Rows in blocks with their headings, in order; cells that are grouped in a block a group."""
+    made = []
+    for heading, kinds in BLOCKS:
+        for group in dict.fromkeys(row.group for row in rows if row.kind in kinds):
+            made.append((group or heading, [row for row in rows if row.kind in kinds and row.group == group]))
+    return made
 
 
 def size(column: Column) -> str:
@@ -58,7 +87,8 @@ def size(column: Column) -> str:
 
 def title(table: Table) -> str:
     """What a table is of, in a few words."""
-    return f"{table.protocol}, probe {table.probe}, bands {table.bands}, {table.weights} weights"
+    only = f" of {table.columns[0].task}" if table.is_of_one_task else ""
+    return f"{table.protocol}{only}, probe {table.probe}, bands {table.bands}, {table.weights} weights{_rest(table)}"
 
 
 def caption(table: Table) -> str:
@@ -75,10 +105,10 @@ def caption(table: Table) -> str:
     )
     sentences = [
         f"Percent on test images; protocol {table.protocol}{_origin(table)}, probe {table.probe}, bands {table.bands}, "
-        f"{_WEIGHTS.get(table.weights, table.weights)}.",
+        f"{' and '.join(_WEIGHTS.get(each, each) for each in table.weights.split(', '))}{_rest(table)}.",
         over_seeds if many > 1 else one_seed,
-        "Bold: better than every other cell of the experiment (each p < .05, Holm over the columns); underlined: "
-        "second, and better than every cell below it likewise.",
+        *_leading(table),
+        *_asked_metric(table),
     ]
     labels = sorted({column.band_labels for column in table.columns} - {"", "published"})
     if labels:
@@ -89,12 +119,15 @@ def caption(table: Table) -> str:
 def difference_caption(table: Table) -> str:
     """What is needed to read a table of differences."""
     less = " Where less is better, a minus is a gain." if any(c.direction == "min" for c in table.columns) else ""
+    count = _comparisons(table)
+    many = f"Holm's correction over the {count} comparisons" if count > 1 else "no correction: it is the one comparison"
     sentences = [
         f"Points against {table.against!r} with 95 % t intervals over seeds and test images, paired by seed and by "
         f"test image; where one side is a single run, only the seeds of the other vary.{less}",
-        f"Intervals are each by itself; {UNRESOLVED}: p >= .05 after Holm's correction over the {_comparisons(table)} "
-        f"comparisons of this table. Protocol {table.protocol}{_origin(table)}, "
-        f"probe {table.probe}, bands {table.bands}.",
+        f"Intervals are each by itself; {UNRESOLVED}: p >= .05 after {many} of this table. They are exploratory: what "
+        f"an experiment declares beforehand is tested apart. Protocol {table.protocol}{_origin(table)}, "
+        f"probe {table.probe}, bands {table.bands}{_rest(table)}.",
+        *_asked_metric(table),
     ]
     return " ".join([*sentences, *_source(table)])
 
@@ -112,6 +145,37 @@ def pairing_note(row: Row, against: str | None) -> tuple[str, ...]:
 def has_differences(table: Table) -> bool:
     """Whether there is any difference of a cell to show."""
     return any(cell.difference for row in table.block("cell") for cell in row.cells)
+
+
+def _leading(table: Table) -> list[str]:
+    """What bold and underlined mean, and how many columns were corrected for; nothing where no two cells compete."""
+    contested = sum(
+        sum(row.cells[place].estimate is not None for row in table.block("cell")) > 1
+        for place in range(len(table.columns))
+    )
+    if not contested:
+        return []
+    over = f", Holm over {contested} columns" if contested > 1 else ""
+    return [
+        f"Bold: better than every other cell of the experiment (each p < .05{over}); underlined: second, and better "
+        "than every cell below it likewise."
+    ]
+
+
+def _asked_metric(table: Table) -> list[str]:
+    """Says of a metric that was asked for that it is not the protocol's, and which that is."""
+    asked = {(column.metric, column.protocol_metric) for column in table.columns if column.protocol_metric}
+    return [
+        f"{metric_word(metric)} was asked for and computed anew from the predictions; the protocol's metric is "
+        f"{metric_word(own)}."
+        for metric, own in sorted(asked)
+    ]
+
+
+def _rest(table: Table) -> str:
+    """What is seldom another: the partition and the step."""
+    partition = "" if table.partition == "default" else f", partition {table.partition}"
+    return partition + ("" if table.step == "last" else f", weights of step {table.step}")
 
 
 def _comparisons(table: Table) -> int:

@@ -13,6 +13,7 @@ from deo_bench.reports.render_csv import comma_separated
 from deo_bench.reports.render_latex import latex
 from deo_bench.reports.render_markdown import markdown
 from deo_bench.reports.report import Report
+from deo_bench.reports.sections import expectations
 
 _IMAGES: tuple[Format, ...] = ("png", "pdf", "svg")
 
@@ -21,9 +22,12 @@ def render(report: Report) -> dict[str, bytes]:
     """Every file of a report by name. The same scores give the same bytes: no time or host is in them."""
     spec = report.spec
     files: dict[str, str | bytes] = {"scores.csv": _scores(report.answer)}
+    if report.answer.answered:
+        files["expectations.csv"] = expectations.comma_separated(report.answer.answered)
     if "markdown" in spec.formats:
         heading = f"# {spec.title}\n\n" if spec.title else ""
-        files["table.md"] = heading + (f"{spec.question}\n\n" if spec.question else "") + markdown(report)
+        heading += f"{spec.question}\n\n" if spec.question else ""
+        files["table.md"] = heading + markdown(report, has_figures="png" in spec.formats)
     if "latex" in spec.formats:
         files["table.tex"] = latex(report)
     if "csv" in spec.formats:
@@ -31,6 +35,9 @@ def render(report: Report) -> dict[str, bytes]:
     if "html" in spec.formats:
         files["index.html"] = page(report)
     drawings = [drawing for section in report.sections for drawing in section.drawings]
+    names = [drawing.name for drawing in drawings]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two figures of a report have one name: {sorted(names)}")
     for form in _IMAGES:
         if form in spec.formats:
             files |= {f"{drawing.name}.{form}": encode(drawing.draw, form) for drawing in drawings}

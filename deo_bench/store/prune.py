@@ -14,6 +14,9 @@ from deo_bench.store.remains import PRUNED, RESULTS, Remains, see
 from deo_bench.store.runs import RUN_NAME, Store
 
 Kind = Literal["run", "unfinished", "checkpoint", "temporary", "cache"]
+EXPECTED = "expected"
+"""The folder of what was expected before its scores were there: no pruning takes it, since nothing makes it again."""
+
 STILL_WRITTEN = 3600.0
 """Seconds in which a temporary file may still be somebody's who is writing it."""
 
@@ -185,7 +188,7 @@ def _temporary(store: Store, cache: Path, seen: Iterable[Remains], found: Found)
     """Everything that is called like a temporary file, where only deo-bench writes; foreign things are told."""
     if not store.root.is_dir():
         return
-    known = {"backbones", cache.name if cache.parent == store.root else "cache"}
+    known = {"backbones", EXPECTED, cache.name if cache.parent == store.root else "cache"}
     for path in sorted(store.root.iterdir()):
         if path.match(TEMPORARY):
             yield path
@@ -197,6 +200,7 @@ def _temporary(store: Store, cache: Path, seen: Iterable[Remains], found: Found)
                 yield from sorted((one.run.path / folder).glob(TEMPORARY))
     for folder in RESULTS:
         yield from sorted((store.root / "backbones").glob(f"*/{folder}/{TEMPORARY}"))
+    yield from sorted((store.root / EXPECTED).glob(TEMPORARY))
     yield from sorted(cache.rglob(TEMPORARY))
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 import shutil
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 from deo_bench.errors import StoreError
 from deo_bench.files import checksum, read_json, sweep, write_arrays, write_json
 from deo_bench.recipe import digest
 from deo_bench.score import Score
 from deo_bench.store.maps import FeatureMaps, has_maps, write_maps
+from deo_bench.store.scores import is_whole
 
 RUN_NAME = re.compile(r"[0-9a-f]{12}-s\d+")
 
@@ -34,13 +32,7 @@ class Subject:
 
     def has_score(self, stem: str) -> bool:
         """Whether a score and its predictions are there, whole and its own."""
-        path = self.score_path(stem)
-        try:
-            score = Score.model_validate(read_json(path))
-        except (StoreError, ValidationError):
-            return False
-        # The directory of a zip file is at its end: one that was cut has none.
-        return (score.subject, score.stem) == (self.name, stem) and zipfile.is_zipfile(path.with_suffix(".npz"))
+        return is_whole(f"{self.path}/scores", stem, self.name)
 
     def maps_path(self, stem: str) -> Path:
         """The file of maps of features."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from deo_bench.errors import StoreError
 from deo_bench.probes.metrics import measure
+from deo_bench.reports import resample
 from deo_bench.reports.frame import read_scores
 from deo_bench.reports.influence import INFLUENCES
-from deo_bench.reports.resample import RESAMPLES, Resampler, read_predictions
+from deo_bench.reports.resample import RESAMPLES, MetricMisfit, Resampler, read_predictions
 from deo_bench.reports.statistics import Measured
 from tests.reports.conftest import FakeStore, run_name
 
@@ -107,3 +111,88 @@ def test_a_metric_without_known_influences_is_resampled(fake: FakeStore) -> None
     path.write_text(json.dumps({**record, "metric": "macro_f1", "value": value}))
     found, _, _ = Resampler().measure(next(read_scores(fake.root).itertuples(index=False)))
     assert 0.03 < found.replicates.std() < 0.06
+
+
+def broken_among_sound(fake: FakeStore) -> list[Any]:
+    """Rows of two tasks and two probes, groups in one of them, and one whose predictions are cut."""
+    for seed in range(5):
+        fake.score(run_name("a", seed), share=0.4 + seed / 50)
+        fake.score(run_name("a", seed), share=0.4, probe="linear")
+        fake.score(run_name("a", seed), "moist", kind="multi", share=0.6 + seed / 20, groups=np.arange(120) // 5)
+    cut = fake.score(run_name("a", 3), share=0.5).with_suffix(".npz")
+    cut.write_bytes(cut.read_bytes()[:-9])
+    return list(read_scores(fake.root).itertuples(index=False))
+
+
+def told(measure: Callable[[Any], tuple[Measured, str, str]], row: Any) -> Any:
+    try:
+        found, images, said = measure(row)
+    except StoreError as error:
+        return str(error)
+    return found.replicates.tolist(), replace(found, replicates=None), images, said
+
+
+@pytest.mark.parametrize("together", [1, 2, 256])
+def test_scores_measured_together_are_what_they_are_alone(
+    fake: FakeStore, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    rows = broken_among_sound(fake)
+    alone = [told(Resampler().measure, row) for row in rows]
+    assert alone.count("its predictions are torn or foreign") == 1
+    monkeypatch.setattr(resample, "_TOGETHER", together)
+    monkeypatch.setattr(resample, "_SLAB", 1 << 14)
+    resampler = Resampler()
+    resampler.expect(rows)
+    for row, expected in reversed(list(zip(rows, alone, strict=True))):
+        found = told(resampler.measure, row)
+        if isinstance(expected, str):
+            assert found == expected
+        else:
+            assert found[0] == pytest.approx(expected[0], rel=0, abs=1e-14) and found[1:] == expected[1:]
+
+
+def test_expected_scores_are_read_once(fake: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, read = broken_among_sound(fake), []
+    monkeypatch.setattr(resample, "read_predictions", lambda path: read.append(path) or read_predictions(path))
+    resampler = Resampler()
+    resampler.expect(rows)
+    told(resampler.measure, rows[0])
+    assert 1 < len(read) < len(rows), "those of its column, and no others"
+    for row in rows[1:]:
+        told(resampler.measure, row)
+    assert sorted(read) == sorted(row.path for row in rows)
+
+
+def test_replicates_are_the_metric_on_the_resamples(fake: FakeStore) -> None:
+    """Of a mean the influences are exact: what one product gives is what the metric gives on each resample."""
+    row = next(read_scores(fake.score(run_name("a", 0), share=0.4) and fake.root).itertuples(index=False))
+    found, _, _ = Resampler().measure(row)
+    arrays = read_predictions(row.path)
+    weights = resample.resamples(120, RESAMPLES, "report", row.task_content)
+    exact = measure("accuracy", arrays.truth, arrays.scores, arrays.predicted, weights)
+    assert found.replicates == pytest.approx(exact, rel=0, abs=1e-12)
+
+
+def test_another_metric_is_computed_anew_and_has_no_interval_of_its_own(fake: FakeStore) -> None:
+    fake.score(run_name("a", 0), share=0.4)
+    row = next(read_scores(fake.root).itertuples(index=False))
+    resampler = Resampler()
+    resampler.expect([row])
+    own, again = resampler.measure(row)[0], resampler.measure_as(row, "macro_f1")[0]
+    arrays = read_predictions(row.path)
+    assert again.value == measure("macro_f1", arrays.truth, arrays.scores, arrays.predicted)[0] != own.value
+    assert (own.low, again.low, again.high) == (pytest.approx(0.35), None, None)
+    assert again.replicates.mean() == pytest.approx(again.value, abs=0.03)
+    assert (resampler.measure_as(row, "accuracy")[0].replicates == own.replicates).all()
+    with pytest.raises(MetricMisfit, match="single-label"):
+        resampler.measure_as(row, "micro_map")
+    Path(row.path).unlink()
+    with pytest.raises(StoreError, match="missing"):
+        resampler.measure_as(row, "micro_f1")
+
+
+def test_predictions_of_fewer_images_than_the_score_says_are_refused(fake: FakeStore) -> None:
+    path = fake.score(run_name("a", 0), share=0.5)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "n": 121}))
+    with pytest.raises(StoreError, match="of 120 images, the score says 121"):
+        Resampler().measure(next(read_scores(fake.root).itertuples(index=False)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deo_bench.reports.figures.scales import MARKS, labels_below, rows_below, set_scale
+from deo_bench.reports.figures.scales import MARKS, height_below, labels_below, set_scale
 from deo_bench.reports.figures.style import WIDTH
 from deo_bench.reports.palette import UNTAUGHT, colours
 from deo_bench.reports.statistics import Estimate
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 _MOST_ACROSS = 3
 _PANEL = 1.75
-_HEAD = 0.42
-_FOOT = 0.36
-_ROW = 0.155
+_HEAD = 0.36
+_FOOT = 0.2
+"""Inches: a panel, its title, what is below."""
+_BEYOND = 2
+_DASHES, _DOTS = (0, (4, 1.6)), (0, (1, 1.5))
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Panel:
 def curves_figure(panels: Sequence[Panel], against: str, where: str) -> Figure:
     """Lines with shaded 95 % intervals; a row has its teacher's colour and a mark of its own.
 
-    against: what is on the x axis; where: protocol, probe and bands, for the axis.
+    against: what is on the x axis; where: protocol, probe and bands.
     """
     from matplotlib.figure import Figure
 
@@ -58,7 +60,7 @@ def curves_figure(panels: Sequence[Panel], against: str, where: str) -> Figure:
     down = -(-len(panels) // _MOST_ACROSS)
     across = -(-len(panels) // down)
     told = _told(panels, marks)
-    height = down * (_PANEL + _HEAD) + _FOOT + _ROW * rows_below(list(told))
+    height = down * (_PANEL + _HEAD) + _FOOT + height_below(list(told))
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     for place, axes in enumerate(figure.subplots(down, across, squeeze=False).flat):
         if place >= len(panels):
@@ -67,8 +69,9 @@ def curves_figure(panels: Sequence[Panel], against: str, where: str) -> Figure:
         _panel(axes, panels[place], marks)
         if place % across == 0:
             axes.set_ylabel("percent")
-    figure.supxlabel(f"{against} ({where})", fontsize=8)
-    labels_below(figure, list(told.values()), list(told))
+        if place + across >= len(panels):
+            axes.set_xlabel(against)
+    labels_below(figure, list(told.values()), list(told), f"{where}; shaded: 95 % interval")
     return figure
 
 
@@ -82,6 +85,8 @@ def _panel(axes: Axes, panel: Panel, marks: dict[str, str]) -> None:
         axes.plot(xs, ys, color="0.85", linewidth=0.7, zorder=1)
     for curve in panel.curves:
         _curve(axes, curve, marks[curve.label])
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -_BEYOND), min(high, 100 + _BEYOND))  # an interval may reach where no score can
 
 
 def _curve(axes: Axes, curve: Curve, mark: str) -> None:
@@ -96,12 +101,13 @@ def _curve(axes: Axes, curve: Curve, mark: str) -> None:
 
 def _line(curve: Curve, mark: str, left: str, right: str) -> dict[str, object]:
     """How a curve is drawn, in the panels and in the legend alike."""
-    style = (0, (4, 1.6)) if curve.is_dashed else ((0, (1, 1.5)) if curve.is_beside else "-")
+    is_open = curve.is_dashed or curve.is_beside
+    style = _DASHES if curve.is_dashed else (_DOTS if curve.is_beside else "-")
     return {
         "color": left, "linestyle": style, "linewidth": 0.9 if curve.is_beside else 1.2, "marker": mark,
-        "markersize": 3.4 if curve.is_dashed else 4.6, "fillstyle": "left" if left != right and not (curve.is_dashed or curve.is_beside) else "full",
-        "markerfacecolor": "white" if curve.is_dashed or curve.is_beside else left, "markerfacecoloralt": right,
-        "markeredgecolor": left if curve.is_dashed or curve.is_beside else "white", "markeredgewidth": 0.7,
+        "markersize": 3.6 if curve.is_dashed else 5.2, "fillstyle": "left" if left != right and not is_open else "full",
+        "markerfacecolor": "white" if is_open else left, "markerfacecoloralt": right,
+        "markeredgecolor": left if is_open else "white", "markeredgewidth": 0.8 if is_open else 0.5,
     }  # fmt: skip
 
 
@@ -115,7 +121,7 @@ def _told(panels: Sequence[Panel], marks: dict[str, str]) -> dict[str, Artist]:
         if curve.label not in told:
             told[curve.label] = Line2D([], [], **_line(curve, marks[curve.label], *_colours(curve)))  # type: ignore[arg-type]
     if any(curve.is_dashed for curve in every):
-        told["dashed: weights of the moving average"] = Line2D([], [], color="0.3", linestyle=(0, (4, 1.6)), linewidth=1.2)
+        told["dashed: weights of the moving average"] = Line2D([], [], color="0.3", linestyle=_DASHES)
     if any(panel.behind for panel in panels):
         told["grey: the other rows"] = Line2D([], [], color="0.85", linewidth=0.9)
     return told

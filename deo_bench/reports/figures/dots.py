@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from deo_bench.reports.figures.style import WIDTH
 from deo_bench.reports.palette import UNTAUGHT, colours
 from deo_bench.reports.table import Row, Table
-from deo_bench.reports.wording import metric_name, size
+from deo_bench.reports.wording import UNRESOLVED, metric_name, size, where
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 View = Literal["scores", "differences"]
 
 _MOST_ACROSS = 4
+_TALLEST = 9.0
+"""Inches: what a page has room for above a caption."""
+_LABEL = 34
+"""Letters of a label on one line."""
 
 
 def has_dots(table: Table, view: View) -> bool:
@@ -24,9 +30,21 @@ def has_dots(table: Table, view: View) -> bool:
     return bool(_rows(table, view))
 
 
-def dots(table: Table, view: View) -> Figure:
-    """A panel a task; a row's dot has its teacher's colour, in two halves where there are two teachers."""
-    return _figure(table, _rows(table, view), view)
+def dots(table: Table, view: View, places: Sequence[int] | None = None) -> Figure:
+    """A panel a column; a row's dot has its teacher's colour, in two halves where there are two teachers.
+
+    places: of the columns that are shown, none for all.
+    """
+    return _figure(table, _rows(table, view), view, range(len(table.columns)) if places is None else places)
+
+
+def pages(table: Table, view: View) -> list[range]:
+    """The columns of a table in figures that fit a page each, spread evenly."""
+    across = min(_MOST_ACROSS, len(table.columns))
+    down = max(int((_TALLEST - 0.25) // _panel_height(_rows(table, view))), 1)
+    count = -(-len(table.columns) // (across * down))
+    edges = [round(cut * len(table.columns) / count) for cut in range(count + 1)]
+    return [range(start, stop) for start, stop in pairwise(edges)]
 
 
 def _rows(table: Table, view: View) -> list[Row]:
@@ -37,43 +55,64 @@ def _rows(table: Table, view: View) -> list[Row]:
     return [row for row in rows if any(cell.estimate for cell in row.cells)]
 
 
-def _figure(table: Table, rows: Sequence[Row], view: View) -> Figure:
+def _label(row: Row) -> str:
+    return textwrap.fill(row.label, _LABEL, break_on_hyphens=False)
+
+
+def _panel_height(rows: Sequence[Row]) -> float:
+    """Inches of a panel: a row is as high as its label has lines."""
+    return 0.17 * sum(max(0.8 * (_label(row).count("\n") + 1), 1) for row in rows) + 0.85
+
+
+def _heights(rows: Sequence[Row]) -> list[float]:
+    """Where each row stands, from above."""
+    found, at = [], 0.0
+    for row in rows:
+        high = max(0.8 * (_label(row).count("\n") + 1), 1)
+        found.append(at + (high - 1) / 2)
+        at += high
+    return found
+
+
+def _figure(table: Table, rows: Sequence[Row], view: View, places: Sequence[int]) -> Figure:
     from matplotlib.figure import Figure
 
-    down = -(-len(table.columns) // _MOST_ACROSS)
-    across = -(-len(table.columns) // down)
-    height = down * (0.17 * len(rows) + 0.7) + 0.25
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    down = -(-len(places) // _MOST_ACROSS)
+    across = -(-len(places) // down)
+    figure = Figure(figsize=(WIDTH, down * _panel_height(rows) + 0.25), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False, sharey=True)
-    split = sum(row.kind == "cell" for row in rows)
-    for place, axes in enumerate(panels.flat):
-        if place >= len(table.columns):
+    split, heights = sum(row.kind == "cell" for row in rows), _heights(rows)
+    for number, axes in enumerate(panels.flat):
+        if number >= len(places):
             axes.set_visible(False)
             continue
-        _panel(axes, table, rows, place, view)
+        _panel(axes, table, rows, places[number], view)
         if 0 < split < len(rows):
-            axes.axhline(split - 0.5, color="0.8", linewidth=0.6, zorder=0)
-        if place % across == 0:
-            axes.set_yticks(range(len(rows)), [row.label for row in rows])
-        axes.set_ylim(len(rows) - 0.4, -0.6)
+            axes.axhline((heights[split - 1] + heights[split]) / 2, color="0.8", linewidth=0.6, zorder=0)
+        if number % across == 0:
+            axes.set_yticks(heights, [_label(row) for row in rows], parse_math=False)
+        axes.set_ylim(heights[-1] + 0.6, -0.6)
         axes.tick_params(axis="y", length=0)
-    figure.supxlabel(_axis_label(table, view), fontsize=8)
+    figure.supxlabel(_axis_label(table, view), fontsize=8, parse_math=False)
     return figure
 
 
 def _panel(axes: Axes, table: Table, rows: Sequence[Row], place: int, view: View) -> None:
     column = table.columns[place]
-    axes.set_title(f"{column.task}\n{metric_name(column)}\n{size(column)}", loc="left")
+    told = [column.task, where(column, table.varying), metric_name(column), size(column)]
+    axes.set_title("\n".join(textwrap.fill(line, 30) for line in told if line), loc="left", parse_math=False)
     axes.grid(axis="x", color="0.92", linewidth=0.6)
     if view == "differences":
         axes.axvline(0, color="0.35", linewidth=0.8, zorder=1)
-    for height, row in enumerate(rows):
-        shown = row.cells[place].difference if view == "differences" else row.cells[place].estimate
+    for height, row in zip(_heights(rows), rows, strict=True):
+        cell = row.cells[place]
+        shown = cell.difference if view == "differences" else cell.estimate
         if shown is None:
-            axes.text(0.5, height, "no score", transform=axes.get_yaxis_transform(), ha="center", va="center",
+            told_here = "baseline" if view == "differences" and row.label == table.against else "no score"
+            axes.text(0.5, height, told_here, transform=axes.get_yaxis_transform(), ha="center", va="center",
                       color="0.6", fontsize=6)  # fmt: skip
             continue
-        is_open = view == "differences" and shown.low <= 0 <= shown.high
+        is_open = view == "differences" and not cell.is_resolved
         _dot(axes, row, height, (100 * shown.low, 100 * shown.value, 100 * shown.high), is_open)
 
 
@@ -92,7 +131,10 @@ def _dot(axes: Axes, row: Row, height: float, at: tuple[float, float, float], is
 
 
 def _axis_label(table: Table, view: View) -> str:
-    where = f"{table.protocol}, {table.probe}, {table.bands}"
+    about = f"{table.protocol}, {table.probe}, {table.bands}"
     if view == "scores":
-        return f"percent, 95 % interval ({where})"
-    return f"points against {table.against}, 95 % interval, open: unresolved ({where})"
+        return f"percent, 95 % interval ({about})"
+    return (
+        f"points against {table.against}, 95 % interval, each by itself; open: {UNRESOLVED} after Holm's correction\n"
+        f"({about})"
+    )

@@ -71,7 +71,7 @@ class _Layout:
         )
         tall = max(0.36, _LINE * max(name.count("\n") + 2 for name in names))
         foot = _LINE * max(tick.count("\n") + 1 for tick in ticks)
-        return cls(len(names), across, left, tall, 0.3, foot, beside, ticks, names)
+        return cls(len(names), across, left, tall, 0.42, foot, beside, ticks, names)
 
     def rows(self, panels: int) -> tuple[int, int]:
         """Rows of panels, and how many stand beside one another, spread evenly."""
@@ -149,7 +149,8 @@ def _cell(axes: Axes, panel: Panel, at: tuple[int, int], shade: float, colours: 
     gain = panel.differences[at]
     half = f" ±{number(panel.halves[at])}" if has_halves and np.isfinite(panel.halves[at]) else ""
     has_gain = bool(np.isfinite(gain)) and at != (0, 0)
-    axes.annotate(number(panel.values[at]) + half, (column, row), (0, 3.2 if has_gain else 0), textcoords="offset points", ha="center",
+    lift = 3.2 if has_gain else 0
+    axes.annotate(number(panel.values[at]) + half, (column, row), (0, lift), textcoords="offset points", ha="center",
                   va="center", fontsize=_LETTERS, color=ink)  # fmt: skip
     if has_gain:
         axes.annotate(number(gain, signed=True), (column, row), (0, -4.8), textcoords="offset points", ha="center",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ MARKS = ("o", "s", "^", "D", "v", "P", "X")
 """Shapes that are told apart at print size, and can be filled in two halves."""
 _WIDE = 12.0
 """Times the smallest value: beyond it an axis is logarithmic."""
-_NUMBERS = 6.5
+_LETTERS = 7
+_NUMBERS = 8.0
+"""How many ticks an axis has room for."""
 
 
 def set_scale(axes: Axes, values: Sequence[float], ticks: Sequence[float] = ()) -> None:
@@ -21,15 +24,25 @@ def set_scale(axes: Axes, values: Sequence[float], ticks: Sequence[float] = ()) 
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     positive = [value for value in values if value > 0]
-    if positive and max(positive) > _WIDE * min(positive):
+    is_wide = bool(positive) and max(positive) > _WIDE * min(positive)
+    if is_wide:
         if min(values) > 0:
             axes.set_xscale("log")
         else:
             axes.set_xscale("symlog", linthresh=min(positive), linscale=0.4)
-    if ticks:
-        axes.xaxis.set_major_locator(FixedLocator(_apart(axes, ticks)))
+    chosen = ticks or (_round_numbers(values) if is_wide else ())
+    if chosen:
+        axes.xaxis.set_major_locator(FixedLocator(_apart(axes, chosen)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+
+
+def _round_numbers(values: Sequence[float]) -> list[float]:
+    """1, 2 and 5 times powers of ten within positive values."""
+    low, high = min(value for value in values if value > 0), max(values)
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    numbers = [times * 10.0**power for power in range(first, last + 1) for times in (1, 2, 5)]
+    return [number for number in numbers if low <= number <= high] or [low, high]
 
 
 def short(value: float) -> str:
@@ -40,29 +53,35 @@ def short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def labels_below(figure: Figure, handles: Sequence[object], labels: Sequence[str]) -> None:
-    """One legend under all panels, in as many columns as the longest label allows."""
-    from deo_bench.reports.figures.style import WIDTH
+def labels_below(
+    figure: Figure, handles: Sequence[object], labels: Sequence[str], title: str, handle: float = 2.6
+) -> None:
+    """One legend under all panels, in as many columns as the longest label allows.
 
-    longest = max(len(label) for label in labels)
-    columns = max(1, min(len(labels), int(WIDTH / (0.062 * longest + 0.45))))
+    title: what holds for all; handle: how wide a sample is, in letters.
+    """
     figure.legend(
-        handles=list(handles), labels=list(labels), loc="outside lower left", ncols=columns, frameon=False,
-        fontsize=7, handlelength=2.6, columnspacing=1.4, borderaxespad=0.2,
+        handles=list(handles), labels=list(labels), loc="outside lower left", ncols=_columns(labels, handle),
+        frameon=False, fontsize=_LETTERS, handlelength=handle, columnspacing=1.4, borderaxespad=0.2, title=title,
+        title_fontsize=_LETTERS, alignment="left",
     )  # fmt: skip
 
 
-def rows_below(labels: Sequence[str]) -> int:
-    """How many lines `labels_below` takes."""
+def height_below(labels: Sequence[str], handle: float = 2.6) -> float:
+    """How many inches `labels_below` takes."""
+    return 0.147 * (1 + -(-len(labels) // _columns(labels, handle))) + 0.1
+
+
+def _columns(labels: Sequence[str], handle: float) -> int:
     from deo_bench.reports.figures.style import WIDTH
 
     longest = max((len(label) for label in labels), default=1)
-    columns = max(1, min(len(labels), int(WIDTH / (0.062 * longest + 0.45))))
-    return -(-len(labels) // columns)
+    wide = (0.53 * longest + handle + 2.6) * _LETTERS / 72
+    return max(1, min(len(labels), int(WIDTH / wide)))
 
 
 def _apart(axes: Axes, ticks: Sequence[float]) -> list[float]:
-    """The ticks whose numbers do not run into one another, the last one always."""
+    """The ticks whose numbers do not run into one another, the last and the first always."""
     transform = axes.xaxis.get_transform()
     at = {tick: float(transform.transform([tick])[0]) for tick in sorted(set(ticks))}
     low, high = min(at.values()), max(at.values())
@@ -71,4 +90,7 @@ def _apart(axes: Axes, ticks: Sequence[float]) -> list[float]:
     for tick in sorted(at, reverse=True):
         if not kept or at[kept[-1]] - at[tick] >= room:
             kept.append(tick)
+    first = min(at, key=lambda tick: at[tick])
+    if first not in kept:
+        kept = [*(kept[:-1] if len(kept) > 1 else kept), first]
     return kept[::-1]

@@ -11,7 +11,7 @@ from deo_bench.reports.published.frame import COLUMNS, CONFIDENCE, PublishedFram
 from deo_bench.reports.published.readers import read_geobench, read_published, read_torchgeo_bench
 from deo_bench.reports.published.sources import Source, numbers_of, read_source, source_names
 from deo_bench.reports.published.summary import cells_of, normalised_means
-from deo_bench.reports.published.tables import published_tables
+from deo_bench.reports.published.tables import published_sections, published_tables, source_title
 
 __all__ = [
     "COLUMNS",
@@ -24,10 +24,12 @@ __all__ = [
     "cells_of",
     "normalised_means",
     "numbers_of",
+    "published_sections",
     "published_tables",
     "read_geobench",
     "read_published",
     "read_source",
     "read_torchgeo_bench",
     "source_names",
+    "source_title",
 ]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import pandas as pd
+
 from deo_bench.reports.published.frame import PublishedFrame, join
 from deo_bench.reports.published.readers import read_published
 from deo_bench.reports.published.sources import numbers_of, preferred_sources, read_source
@@ -49,7 +51,8 @@ class ColumnLike(Protocol):
 class Companion:
     """A published number that may stand in the `place`-th of the columns given; it is never averaged with ours.
 
-    half: of the interval that the source states, none where it states none.
+    value: none where the source contradicts itself, as the notes then say; half: of the interval that the source
+    states, none where it states none.
     """
 
     place: int
@@ -57,7 +60,7 @@ class Companion:
     model: str
     source: str
     confidence: str
-    value: float
+    value: float | None
     half: float | None
     notes: tuple[str, ...] = ()
 
@@ -93,7 +96,7 @@ def _numbers(source: str) -> PublishedFrame:
     return read_published(Path(source)) if source.endswith(".csv") else numbers_of(read_source(source))
 
 
-def _matches(numbers: PublishedFrame, column: ColumnLike) -> PublishedFrame:
+def _matches(numbers: PublishedFrame, column: ColumnLike) -> pd.Series[bool]:
     wanted = {
         "task": column.task, "protocol": column.protocol, "probe": column.probe, "metric": column.metric,
         "band_set": column.bands, "partition": column.partition,
@@ -104,11 +107,8 @@ def _matches(numbers: PublishedFrame, column: ColumnLike) -> PublishedFrame:
 
 
 def _companions(place: int, rows: PublishedFrame) -> list[Companion]:
-    made = []
-    for source, of in rows.groupby("source", sort=False):
-        for (model, task, _), cell in cells_of(of).items():
-            if cell.value is not None:
-                made.append(
-                    Companion(place, task, model, str(source), cell.confidence, cell.value, cell.half, cell.notes)
-                )
-    return made
+    return [
+        Companion(place, task, model, str(source), cell.confidence, cell.value, cell.half, cell.notes)
+        for source, of in rows.groupby("source", sort=False)
+        for (model, task, _), cell in cells_of(of).items()
+    ]

@@ -107,17 +107,15 @@ def check_header(path: Path, header: Sequence[str], required: Sequence[str], wha
 
 
 def _text(path: Path, what: str) -> str:
+    if not path.is_file():
+        told = "is a folder or no regular file" if path.exists() else "there is no such file"
+        raise UserError(f"{path}: {told}; expected {what}")
     try:
-        if not path.is_file():
-            told = "is a folder or no regular file" if path.exists() else "there is no such file"
-            raise UserError(f"{path}: {told}; expected {what}")
         size = path.stat().st_size
-        if size > LARGEST:
+        if size > LARGEST << 20:
             raise UserError(f"{path}: has {size >> 20} MB, too many for {what}")
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: no UTF-8 text from byte {error.start} on; expected {what}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
-    except ValueError:  # a name with a zero byte in it
-        raise UserError(f"{shown(str(path))}: is no name of a file; expected {what}") from None

@@ -91,15 +91,18 @@ _REAL = ("value", "low", "high", "spread")
 
 def make_frame(records: Iterable[Mapping[str, Any]]) -> PublishedFrame:
     """A frame of records that may leave out what is not known; no records make an empty frame of the same columns."""
-    frame = pd.DataFrame(list(records), columns=list(COLUMNS))
-    for name in _TEXT:
-        frame[name] = frame[name].fillna("").astype(str).astype(object)
-    for name in _WHOLE:
-        frame[name] = pd.array(frame[name].tolist(), dtype="Int64")
-    for name in _REAL:
-        frame[name] = frame[name].astype("float64")
-    frame["is_mean"] = frame["task"].isin(list(MEANS))
-    return frame
+    given = list(records)
+    columns: dict[str, Any] = {}
+    for name in COLUMNS:
+        values = [record.get(name) for record in given]
+        if name in _TEXT:
+            columns[name] = pd.array([value or "" for value in values], dtype=object)
+        elif name in _WHOLE:
+            columns[name] = pd.array(values, dtype="Int64")
+        elif name in _REAL:
+            columns[name] = pd.array(values, dtype="float64")
+    columns["is_mean"] = [record.get("task") in MEANS for record in given]
+    return pd.DataFrame({name: columns[name] for name in COLUMNS})
 
 
 def join(frames: Iterable[PublishedFrame]) -> PublishedFrame:

@@ -23,14 +23,13 @@ class PublishedCell:
 
     value: a mean where there are several runs, none where the source contradicts itself; half: of the 95 % interval's
     width, over runs where there are several, else over test images as the source states it; seeds: different ones
-    among the runs; values: of every run, where they are known.
+    among the runs.
     """
 
     value: float | None
     half: float | None
     runs: int
     seeds: int
-    values: np.ndarray
     confidence: str
     notes: tuple[str, ...] = ()
 
@@ -51,9 +50,10 @@ def normalised_means(frame: PublishedFrame) -> dict[str, Interquartile]:
 
     Only of models that ran on every task, several times: on fewer tasks it would be another quantity.
     """
+    whole = frame[~frame["note"].str.startswith(TWICE)]
     rows = {
-        str(model): {str(task): of["value"].to_numpy() for task, of in runs.groupby("task", sort=False)}
-        for model, runs in frame.groupby("model", sort=False)
+        str(model): {str(task): of["value"].tolist() for task, of in runs.groupby("task", sort=False)}
+        for model, runs in whole.groupby("model", sort=False)
     }
     bounds = observed_bounds(rows.values())
     if not all(high > low for low, high in bounds.values()):
@@ -77,12 +77,11 @@ def _counts(rows: PublishedFrame) -> tuple[int, int]:
 def _cell(rows: PublishedFrame, runs: int, seeds: int, most: int) -> PublishedCell:
     notes = dict.fromkeys(note for note in rows["note"] if note)
     first = rows.iloc[0]
-    values = rows["value"].to_numpy(dtype=np.float64)
     if any(note.startswith(TWICE) for note in notes):
-        return PublishedCell(None, None, 1, 1, values, first["confidence"], tuple(notes))
+        return PublishedCell(None, None, 1, 1, first["confidence"], tuple(notes))
     said = [_seeds_note(runs, seeds, most)] if seeds < most else []
     return PublishedCell(
-        float(values.mean()), _half(rows, runs), runs, seeds, values, first["confidence"], (*said, *notes)
+        float(rows["value"].mean()), _half(rows, runs), runs, seeds, first["confidence"], (*said, *notes)
     )
 
 

@@ -8,6 +8,7 @@ from deo_bench.reports.grid import HOLE, Footnotes, Grid, Heading, Line, Slot
 from deo_bench.reports.published.frame import CONFIDENCE, PublishedFrame
 from deo_bench.reports.published.sources import read_source, source_names
 from deo_bench.reports.published.summary import Key, PublishedCell, cells_of, normalised_means
+from deo_bench.reports.section import Section
 from deo_bench.reports.statistics import Interquartile
 
 METRICS = {
@@ -24,6 +25,19 @@ IQM = "normalised IQM"
 def published_tables(frame: PublishedFrame) -> list[Grid]:
     """Tables of published numbers, never of numbers of different protocols, band sets or partitions together."""
     return [_grid(rows) for rows in parts_of(frame)]
+
+
+def published_sections(frame: PublishedFrame) -> list[Section]:
+    """A section for each source, with its tables."""
+    return [
+        Section(source_title(str(name)), tuple(published_tables(of)))
+        for name, of in frame.groupby("source", sort=False)
+    ]
+
+
+def source_title(name: str) -> str:
+    """A source's title; of a file its name."""
+    return read_source(name).title if name in source_names() else name
 
 
 def parts_of(frame: PublishedFrame) -> list[PublishedFrame]:
@@ -68,12 +82,17 @@ def _grid(frame: PublishedFrame) -> Grid:
 
 def title_of(frame: PublishedFrame) -> str:
     """What a table is of; it says that it is published."""
+    return f"published: {_subject(frame)}"
+
+
+def _subject(frame: PublishedFrame) -> str:
     first = frame.iloc[0]
-    what = f"{first['what']}, " if first["what"] else ""
-    partition = "" if first["partition"] == "default" else f", partition {first['partition']}"
     bands = first["band_set"] or first["bands"]
-    told = f"{bands.count(',') + 1} by name" if "," in bands and not first["what"] else bands
-    return f"published: {what}{first['source']}, {first['protocol']}, probe {first['probe']}, bands {told}{partition}"
+    if "," in bands and not first["what"]:
+        bands = f"{bands.count(',') + 1} by name"
+    parts = [first["what"], first["protocol"], f"probe {first['probe']}", f"bands {bands}"]
+    parts += [f"partition {first['partition']}"] if first["partition"] != "default" else []
+    return ", ".join(part for part in parts if part)
 
 
 def _slot(cells: Mapping[Key, PublishedCell], key: Key, digits: int, number: Footnotes) -> Slot:
@@ -101,11 +120,14 @@ def _size(frame: PublishedFrame, task: str) -> str:
 
 def _caption(frame: PublishedFrame, cells: Mapping[Key, PublishedCell], means: Mapping[str, Interquartile]) -> str:
     first = frame.iloc[0]
-    sentences = [f"Published numbers, in percent; none of this project's. Source: {_source(str(first['source']))}."]
+    sentences = [
+        f"Published, in percent, none of it this project's: {_subject(frame)}.",
+        f"Source: {_source(str(first['source']))}.",
+    ]
     letters = sorted(set(frame["confidence"]))
     told = [f"{letter} ({CONFIDENCE[letter]})" for letter in letters]
     sentences.append(f"Confidence {', where marked '.join(told)}.")
-    sentences.append(f"Protocol {first['protocol']}: {first['measured']}.")
+    sentences.append(f"Measured with: {first['measured']}.")
     if any(cell.half is not None and cell.runs > 1 for cell in cells.values()):
         again = any(cell.runs > cell.seeds for cell in cells.values())
         taken = ", runs of one seed taken as independent" if again else ""

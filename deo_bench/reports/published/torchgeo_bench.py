@@ -117,11 +117,13 @@ def _probe_of_ours(row: Row, method: str, record: ProtocolRecord) -> str | None:
         "num_c": row.whole("c_range_num"), "log10_low": row.number("c_range_start"),
         "log10_high": row.number("c_range_stop"), "standardise": False,
     }  # fmt: skip
-    wanted = {"knn5": ("knn", {"k": 5, "metric": "l2", "vote": "plain"}), "linear": ("linear", grid)}.get(method)
-    for name, use in record.probes.items():
-        if wanted and use.use == wanted[0] and wanted[1].items() <= use.options.items():
-            return name
-    return None
+    done: dict[str, tuple[str, dict[str, Any]]] = {
+        "knn5": ("knn", {"k": 5, "metric": "l2", "vote": "plain"}),
+        "linear": ("linear", grid),
+    }
+    part, options = done.get(method, ("", {}))
+    same = [name for name, use in record.probes.items() if use.use == part and options.items() <= use.options.items()]
+    return same[0] if same else None
 
 
 def _grid_word(row: Row) -> str:

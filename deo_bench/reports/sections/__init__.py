@@ -6,9 +6,20 @@ from collections.abc import Callable
 
 from deo_bench.reports.answer import Answer
 from deo_bench.reports.section import Section
-from deo_bench.reports.sections import scores
+from deo_bench.reports.sections import confusion, cost, curves, effects, expectations, maps, scores, seeds, summary
 
-KINDS: tuple[Callable[[Answer], list[Section]], ...] = (scores.main, scores.other_probes)
+KINDS: tuple[Callable[[Answer], list[Section]], ...] = (
+    scores.main,
+    expectations.sections,
+    effects.sections,
+    summary.sections,
+    seeds.sections,
+    curves.sections,
+    cost.sections,
+    confusion.sections,
+    maps.sections,
+    scores.other_probes,
+)
 """In the order of the page."""
 
 

@@ -51,8 +51,8 @@ def sections(answer: Answer) -> list[Section]:
 
 def _read(answer: Answer, notes: dict[str, list[str]]) -> Iterator[_Shown]:
     """The maps on disk in the order of the rows; a torn file is a problem, a row without maps a note."""
-    scope = answer.scope
-    for entry in answer.entries:
+    scope, rows = answer.scope, {entry.label: entry for entry in answer.entries}
+    for entry in (rows[label] for label in answer.spec.pick(list(rows))):
         for stem in scope.maps.get(_first(entry), ()):
             task, bands, weights, _ = stem.rsplit(".", 3)
             if task not in scope.tasks or bands not in scope.bands or weights not in (*scope.weights, "file"):
@@ -85,7 +85,8 @@ def _drawings(answer: Answer, found: list[_Shown], first_only: bool) -> Iterator
                 groups.setdefault(shown.group, []).append(shown)
         parts = [part for group in groups.values() for part in _parts(_labelled(group))]
         for number, part in enumerate(parts, 1):
-            name = f"maps{'-first' * first_only}-{task}{f'-{number}' * (len(parts) > 1)}"
+            # The number stands before the task, whose name may end in one.
+            name = f"{'component' if first_only else 'maps'}{number if len(parts) > 1 else ''}-{task}"
             columns = {label: Column(shown.maps.maps, shown.maps.explained) for label, shown in part.items()}
             of = next(iter(part.values()))
             draw = partial(maps_figure, of.maps.pictures, columns, first_only)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import get_args
 
 from deo_bench.reports.answer import Answer
-from deo_bench.reports.figures.dots import View, dots, has_dots
+from deo_bench.reports.figures.dots import View, dots, has_dots, pages
 from deo_bench.reports.grid import Grid, difference_grid, score_grid
 from deo_bench.reports.section import Drawing, Section
 from deo_bench.reports.table import Table
@@ -26,14 +27,17 @@ def other_probes(answer: Answer) -> list[Section]:
 
 
 def _parts(table: Table, among: Sequence[Table]) -> list[Grid | Drawing]:
-    drawings: dict[str, Drawing] = {}
+    drawings: dict[str, list[Drawing]] = {}
     for view in get_args(View):
         if has_dots(table, view):
-            drawings[view] = Drawing(figure_name(view, table, among), partial(dots, table, view))
+            cuts, name = pages(table, view), figure_name(view, table, among)
+            names = [name] if len(cuts) == 1 else [f"{name}-{number}" for number in range(1, len(cuts) + 1)]
+            drawings[view] = [
+                Drawing(each, partial(dots, table, view, places)) for each, places in zip(names, cuts, strict=True)
+            ]
     parts: list[Grid | Drawing] = []
     for grid in _grids(table):
-        parts += [drawings[grid.name]] if grid.name in drawings else []
-        parts.append(grid)
+        parts += [*drawings.get(grid.name, []), grid]
     return parts
 
 
@@ -45,7 +49,11 @@ def _grids(table: Table) -> list[Grid]:
 def figure_name(kind: str, table: Table, among: Sequence[Table]) -> str:
     """`scores`, or with what tells a table from the others: `scores-rgb`."""
     parts = [kind]
-    for name in ("protocol", "bands", "weights"):
-        if len({getattr(other, name) for other in among}) > 1:
-            parts.append(getattr(table, name))
+    for name in ("protocol", "task", "probe", "bands", "weights", "partition", "step"):
+        if len({_told(other, name) for other in among}) > 1:
+            parts.append(re.sub(r"[^\w.]+", "-", _told(table, name)))
     return "-".join(parts)
+
+
+def _told(table: Table, name: str) -> str:
+    return ", ".join(dict.fromkeys(c.task for c in table.columns)) if name == "task" else str(getattr(table, name))

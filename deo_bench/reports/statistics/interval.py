@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from deo_bench.reports.statistics.parts import (
     LEVEL,
@@ -169,7 +169,7 @@ def _unpaired(sides: Sequence[Side]) -> Difference:
 def _interval(value: float, parts: Sequence[Part]) -> tuple[float, float, float]:
     """Low, high, degrees of freedom."""
     error, df = float(np.sqrt(sum(part.variance for part in parts))), satterthwaite(parts)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, df)) * error
+    half = float(special.stdtrit(df, (1 + LEVEL) / 2)) * error
     return value - half, value + half, df
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy import special, stats
+from scipy import interpolate, special, stats
 
 from deo_bench.reports.statistics.parts import Part
 
@@ -23,16 +23,18 @@ def behrens_fisher(values: np.ndarray, variances: np.ndarray, df: Sequence[float
 
     p = E[2 Phi(-|d| / sqrt(sum v_k / W_k))] over independent W_k ~ chi2(df_k) / df_k: what remains of the true
     variances when all that is known of them is their estimates. It is exactly the t test with one part, and does not
-    exceed its level at few seeds, as Satterthwaite's degrees do far out in the tails. Of more than three parts with few
-    degrees, those with the most are joined on the fewest of their degrees, which makes p larger, never smaller.
+    exceed its level at few seeds, as Satterthwaite's degrees do far out in the tails.
     """
-    size = np.abs(np.asarray(values, dtype=np.float64))
-    scale = np.maximum(np.sqrt(variances.sum(1)), np.finfo(float).tiny)
+    total = np.asarray(variances, dtype=np.float64).sum(1)
+    scale = np.where(total > 0, total, 1.0)
     # units of the standard error: neither squares of tiny scores underflow, nor does the scale of a metric matter
-    shares = variances / np.maximum(variances.sum(1, keepdims=True), np.finfo(float).tiny)
-    shares, degrees, known = _few(shares, df)
-    made = _alone(size / scale, known) if not degrees else _integral(size / scale, shares, degrees, known)
-    return np.where(variances.sum(1) > 0, made, np.where(size > 0, 0.0, 1.0))
+    with np.errstate(over="ignore"):
+        size = np.abs(np.asarray(values, dtype=np.float64)) / np.sqrt(scale)
+    shares = variances / scale[:, None]
+    few = [place for place, degrees in enumerate(df) if degrees <= KNOWN_FROM]
+    known = np.where(total > 0, np.delete(shares, few, axis=1).sum(1), 1.0)
+    made = _integral(size, shares[:, few], tuple(float(df[place]) for place in few), known)
+    return np.where(total > 0, made, np.where(size > 0, 0.0, 1.0))
 
 
 def p_value(value: float, parts: Sequence[Part]) -> float:
@@ -63,24 +65,14 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     return made
 
 
-def _few(shares: np.ndarray, df: Sequence[float]) -> tuple[np.ndarray, tuple[float, ...], np.ndarray]:
-    """The parts [N, at most 3] that are not known, their degrees, and the known rest [N]."""
-    few = sorted((place for place, degrees in enumerate(df) if degrees <= KNOWN_FROM), key=lambda place: df[place])
-    known = shares[:, [place for place in range(len(df)) if place not in few]].sum(1)
-    degrees = tuple(float(df[place]) for place in few)
-    apart = shares[:, few]
-    if len(few) > 3:
-        apart = np.column_stack([apart[:, :2], apart[:, 2:].sum(1)])
-    return apart, degrees[:3], known
-
-
-def _alone(size: np.ndarray, known: np.ndarray) -> np.ndarray:
-    return 2 * special.ndtr(-size / np.sqrt(np.maximum(known, np.finfo(float).tiny)))
-
-
 def _integral(size: np.ndarray, shares: np.ndarray, df: tuple[float, ...], known: np.ndarray) -> np.ndarray:
+    """The p of sizes [N] in standard errors, with shares of the variance [N, K] estimated and [N] known."""
+    if not df:
+        return np.asarray(2 * special.ndtr(-size))
     if len(df) == 1 and not known.any():
-        return 2 * stats.t.sf(size, df[0])
+        return np.asarray(2 * special.stdtr(df[0], -size))
+    if len(df) > 2:
+        return np.array([_in_turn(*row, df) for row in zip(size, shares, known, strict=True)])
     inverse, weights = _tensor(df)
     made = np.empty(len(size))
     step = max(_TENSOR // weights.size, 1)
@@ -91,14 +83,37 @@ def _integral(size: np.ndarray, shares: np.ndarray, df: tuple[float, ...], known
     return np.minimum(2 * made, 1.0)
 
 
+def _in_turn(size: float, shares: np.ndarray, known: float, df: tuple[float, ...]) -> float:
+    """The p with three parts or more: the expectation over one after the other, over the largest two together.
+
+    It is a function of c, what the other parts make of the variance. Its normal deviate is smooth in log c, before the
+    first step a straight line, so that a spline carries it from step to step.
+    """
+    order = np.argsort(shares, kind="stable")
+    (inverse, weights), largest = _tensor(tuple(df[place] for place in order[-2:])), shares[order[-2:]]
+    ends = known + largest @ inverse
+    logs = np.linspace(np.log(ends.min()), np.log(max(1e7 * size**2, 10 * ends.min())), 400)
+    deviate = np.log(max(size, 1e-9)) - logs / 2
+    for place in order[:-2]:
+        nodes, weight = chi_square_rule(df[place])
+        reached = np.exp(logs)[:, None] + shares[place] / nodes
+        p = _on(logs, deviate, reached) @ weight
+        deviate = np.log(np.maximum(-special.ndtri(np.clip(p / 2, 1e-300, 0.5 - 1e-12)), 1e-12))
+    return float(min(_on(logs, deviate, ends) @ weights, 1.0))
+
+
+def _on(logs: np.ndarray, deviate: np.ndarray, reached: np.ndarray) -> np.ndarray:
+    """The p at variances, from the logarithm of the normal deviate on a grid."""
+    spline = interpolate.CubicSpline(logs, deviate)
+    return np.asarray(2 * special.ndtr(-np.exp(spline(np.minimum(np.log(reached), logs[-1])))))
+
+
 @lru_cache(maxsize=64)
 def _tensor(df: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """1 / W at the nodes of all parts together [K, nodes^K], and their weights [nodes^K]."""
+    """1 / W at the nodes of one part or two together [K, nodes^K], and their weights [nodes^K]."""
     rules = [chi_square_rule(degrees) for degrees in df]
     inverse = np.stack([grid.ravel() for grid in np.meshgrid(*(1 / rule[0] for rule in rules), indexing="ij")])
-    weights = rules[0][1]
-    for _, other in rules[1:]:
-        weights = np.multiply.outer(weights, other)
+    weights = rules[0][1] if len(rules) == 1 else np.multiply.outer(rules[0][1], rules[1][1])
     return inverse, weights.ravel()
 
 

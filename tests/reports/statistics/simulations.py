@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
 from deo_bench.reports.statistics import Measured, difference, holm, mean_over_seeds, power
 
@@ -162,4 +163,5 @@ def main(repeats: int = 4000) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    with threadpool_limits(1):
+        main(*map(int, sys.argv[1:]))

@@ -1,23 +1,24 @@
-"""Intervals and differences against hand computations, scipy, and simulations of known variance."""
+"""Intervals and differences against hand computations and scipy."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from deo_bench.reports.statistics import Measured, Part, difference, mean_over_seeds, satterthwaite
-
-STILL = np.zeros(50)
-
-
-def sure(values: Sequence[float], seeds: Sequence[int | None] | None = None) -> list[Measured]:
-    """Scores that do not depend on the choice of test images."""
-    places = range(len(values)) if seeds is None else seeds
-    return [Measured(seed, value, value + STILL, 1000) for seed, value in zip(places, values, strict=True)]
+from deo_bench.reports.statistics import (
+    Measured,
+    Part,
+    contrast,
+    difference,
+    mean_over_seeds,
+    p_value,
+    satterthwaite,
+    together,
+)
+from tests.reports.statistics.made import sure, unsure
 
 
 def test_satterthwaite_by_hand() -> None:
@@ -54,7 +55,7 @@ def test_what_each_run_does_on_the_images_by_itself_is_counted_once() -> None:
 
 
 def test_a_single_run_has_its_own_bootstrap_interval() -> None:
-    stated = Measured(0, 0.5, 0.5 + STILL, 100, low=0.41, high=0.57)
+    stated = Measured(0, 0.5, np.full(50, 0.5), 100, low=0.41, high=0.57)
     assert mean_over_seeds([stated]).df is None
     assert (mean_over_seeds([stated]).low, mean_over_seeds([stated]).high) == (0.41, 0.57)
     own = mean_over_seeds([Measured(0, 0.5, np.linspace(0, 1, 1001), 100)])
@@ -72,11 +73,15 @@ def test_a_paired_difference_is_the_paired_t_test() -> None:
     )
 
 
-def test_without_common_seeds_it_is_welchs_t_test() -> None:
+def test_without_common_seeds_the_interval_is_welchs() -> None:
     ours, others = [0.61, 0.66, 0.70, 0.62], [0.60, 0.63, 0.69]
     found = difference(sure(ours, [0, 1, 2, 3]), sure(others, [10, 11, 12]))
     known = stats.ttest_ind(ours, others, equal_var=False)
-    assert (found.p, found.df, found.pairing) == (pytest.approx(known.pvalue), pytest.approx(known.df), "unpaired")
+    assert (found.df, found.pairing, found.seeds) == (pytest.approx(known.df), "unpaired", 3)
+    assert found.high == pytest.approx(known.confidence_interval().high)
+    variances = [np.var(ours, ddof=1) / 4, np.var(others, ddof=1) / 3]
+    assert found.parts[1:] == (Part(variances[0], 3, "seeds"), Part(variances[1], 2, "seeds"))
+    assert found.p == p_value(found.value, found.parts) > known.pvalue
 
 
 def test_pairing_takes_out_what_seeds_share() -> None:
@@ -125,27 +130,94 @@ def test_the_same_predictions_differ_by_nothing() -> None:
     assert (found.value, found.p, found.excludes_zero) == (0, 1, False)
 
 
-def simulate(seeds: int, share: float, repeats: int, images: int = 100, resamples: int = 200) -> float:
-    """How often the interval holds the truth, where `share` of the variance of a mean comes from the seeds.
+def test_a_difference_says_the_parts_of_its_variance() -> None:
+    draws = np.random.default_rng(0)
+    ours, others = unsure(draws, [0.6, 0.64, 0.63], 0.02), unsure(draws, [0.59, 0.6, 0.61], 0.02)
+    found = difference(ours, others)
+    assert [(part.source, part.df) for part in found.parts] == [("images", 499), ("seeds", 2)]
+    assert found.p == p_value(found.value, found.parts)
+    assert found.parts[1].variance == pytest.approx(np.var([0.01, 0.04, 0.02], ddof=1) / 3)
 
-    Half of the seeds' part is their own, half how each run fares on these images by itself.
-    """
-    draws = np.random.default_rng([seeds, int(10 * share)])
-    own, apart, common = share * seeds / 2, share * seeds / 2, 1 - share
-    hits = 0
-    for _ in range(repeats):
-        values = draws.normal(0, math.sqrt(common * images), images) + draws.normal(
-            0, math.sqrt(apart * images), (seeds, images)
+
+def test_a_contrast_of_common_seeds_is_the_t_test_of_the_weighted_sum() -> None:
+    a, b, c = [0.61, 0.66, 0.70, 0.62], [0.60, 0.63, 0.69, 0.58], [0.5, 0.53, 0.51, 0.57]
+    known = stats.ttest_1samp(np.array(a) - 0.5 * np.array(b) - 0.5 * np.array(c), 0)
+    found = contrast([(1, sure(a)), (-0.5, sure(b)), (-0.5, sure(c))])
+    assert (found.value, found.p, found.df) == (pytest.approx(known.statistic * known._standard_error),
+                                                pytest.approx(known.pvalue), 3)  # fmt: skip
+    assert (found.pairing, found.seeds) == ("paired", 4)
+
+
+def test_a_contrast_pairs_what_all_sides_have() -> None:
+    found = contrast(
+        [(1, sure([0.6, 0.7, 0.9])), (-1, sure([0.5, 0.6, 0.1], [0, 1, 7])), (1, sure([0.1, 0.3], [1, 0]))]
+    )
+    assert (found.value, found.seeds, found.pairing) == (pytest.approx(0.1 + 0.2), 2, "paired")
+
+
+def test_a_contrast_without_common_seeds_weighs_variances_by_the_square() -> None:
+    draws = np.random.default_rng(0)
+    sides = [
+        (weight, unsure(draws, values, 0.02, [10 * place, 10 * place + 1, 10 * place + 2]))
+        for place, (weight, values) in enumerate(
+            [(1.0, [0.6, 0.64, 0.63]), (-0.5, [0.5, 0.56, 0.5]), (-0.5, [0.4] * 3)]
         )
-        values += draws.normal(0, math.sqrt(own), (seeds, 1))
-        drawn = draws.multinomial(images, np.full(images, 1 / images), size=resamples) / images
-        found = mean_over_seeds([Measured(s, row.mean(), drawn @ row, images) for s, row in enumerate(values)])
-        hits += found.low <= 0 <= found.high
-    return hits / repeats
+    ]
+    found = contrast(sides)
+    assert (found.pairing, found.seeds) == ("unpaired", 3)
+    expected = [weight**2 * np.var([score.value for score in scores], ddof=1) / 3 for weight, scores in sides]
+    assert [part.variance for part in found.parts[1:]] == pytest.approx(expected)
+    # what the images do to each side is independent here: 0.02^2 in common to the seeds of each
+    assert found.parts[0].variance == pytest.approx(0.02**2 * (1 + 0.25 + 0.25), rel=0.15)
 
 
-@pytest.mark.parametrize(
-    ("seeds", "share", "low", "high"), [(3, 0.1, 0.91, 0.98), (3, 0.9, 0.90, 0.97), (5, 0.5, 0.92, 0.98)]
-)
-def test_the_interval_holds_the_truth_as_often_as_it_says(seeds: int, share: float, low: float, high: float) -> None:
-    assert low <= simulate(seeds, share, repeats=500) <= high
+def test_a_baseline_of_one_run_leaves_the_others_paired() -> None:
+    a, b = [0.61, 0.66, 0.70], [0.60, 0.63, 0.69]
+    known = stats.ttest_1samp((np.array(a) + b) / 2 - 0.4, 0)
+    found = contrast([(0.5, sure(a)), (0.5, sure(b)), (-1, sure([0.4], [None]))])
+    assert (found.p, found.pairing, found.seeds) == (pytest.approx(known.pvalue), "one run", 3)
+    apart = contrast([(0.5, sure(a)), (0.5, sure(b, [7, 8, 9])), (-1, sure([0.4], [None]))])
+    assert (apart.value, apart.pairing, len(apart.parts)) == (pytest.approx(found.value), "unpaired", 3)
+
+
+def test_runs_without_seeds_on_all_sides_leave_the_images() -> None:
+    draws = np.random.default_rng(0)
+    found = contrast([(1, unsure(draws, [0.6], 0.02, [None])), (-1, unsure(draws, [0.4], 0.02, [None]))])
+    assert [part.source for part in found.parts] == ["images"]
+    assert (found.seeds, found.pairing) == (1, "one run")
+
+
+def test_a_side_without_scores_is_refused() -> None:
+    with pytest.raises(ValueError, match="every side"):
+        contrast([(1, sure([0.5])), (-1, [])])
+
+
+def test_one_image_one_seed_no_spread() -> None:
+    one = [Measured(0, 1.0, np.ones(50), 1)]
+    other = [Measured(0, 0.0, np.zeros(50), 1)]
+    found = difference(one, other)
+    assert (found.value, found.low, found.high, found.p, found.df) == (1, 1, 1, 0, 1)
+    assert difference(one, one).p == 1
+    apart = difference(one, [Measured(5, 0.0, np.zeros(50), 1)])
+    assert (apart.p, apart.seeds, len(apart.parts)) == (0, 1, 1)
+
+
+def test_tasks_together_by_hand() -> None:
+    draws = np.random.default_rng(0)
+    a, b = unsure(draws, [0.6, 0.7, 0.8], 0.02), unsure(draws, [0.3, 0.1], 0.04, [2, 0])
+    b = [Measured(score.seed, score.value, score.replicates, 90) for score in b]
+    found = together([a, b])
+    assert [(score.seed, score.value, score.units) for score in found] == [
+        (0, pytest.approx(0.35), 90), (2, pytest.approx(0.55), 90)
+    ]  # fmt: skip
+    assert found[1].replicates == pytest.approx((a[2].replicates + b[0].replicates) / 2)
+    assert together([a, sure([0.5], [9])]) == [] and together([]) == []
+    assert [score.value for score in together([sure([0.4], [None]), sure([0.6], [None])])] == [0.5]
+
+
+def test_the_variances_of_independent_tasks_add_up() -> None:
+    draws = np.random.default_rng(0)
+    tasks = [[unsure(draws, [0.6] * 5, 0.02), unsure(draws, [0.5] * 5, 0.02)] for _ in range(4)]
+    pooled = difference(together([task[0] for task in tasks]), together([task[1] for task in tasks]))
+    single = [difference(*task).parts[0].variance for task in tasks]
+    assert pooled.parts[0].variance == pytest.approx(sum(single) / 16, rel=0.2)
