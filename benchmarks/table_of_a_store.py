@@ -92,44 +92,49 @@ def file_by_file(store: Path) -> pd.DataFrame:
     return pd.DataFrame([Score.model_validate_json(path.read_bytes()).model_dump() for path in paths])
 
 
-def in_turns(contenders: dict[str, Callable[[], object]], rounds: int) -> dict[str, tuple[float, float]]:
-    """The median seconds and median processor seconds of each, alternately after one round that is not counted."""
+def timed(once: Callable[[], object]) -> tuple[float, float]:
+    """Seconds on the clock, and of the processor."""
+    began = time.perf_counter(), time.process_time()
+    once()
+    return time.perf_counter() - began[0], time.process_time() - began[1]
+
+
+def in_turns(contenders: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """The median seconds of each, on the clock and of the processor, alternately after a round that is not counted."""
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     for turn in range(rounds + 1):
         for name, once in contenders.items():
-            began = time.perf_counter(), time.process_time()
-            once()
+            told = timed(once)
             if turn:
-                taken[name].append((time.perf_counter() - began[0], time.process_time() - began[1]))
-    return {name: tuple(map(statistics.median, zip(*told, strict=True))) for name, told in taken.items()}  # type: ignore[misc]
+                taken[name].append(told)
+    return {name: [statistics.median(side) for side in zip(*told, strict=True)] for name, told in taken.items()}
 
 
 def main() -> None:
-    """Measure, and print the evidence in two lines."""
+    """Measure, and print the evidence: one line of the tidy table, and one of the report's tables for each size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="to build the store in; else a temporary one that is removed")
+    parser.add_argument("--cells", type=int, nargs="*", default=[8, 100], help="rows of the report's tables; 0: all")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        root = given.folder or Path(temporary)
-        entries, scope = build(root, given.runs)
-        _measure(root / "runs", entries, scope, given.rounds)
-
-
-def _measure(store: Path, entries: list[Entry], scope: Scope, rounds: int) -> None:
-    ours = {"table": lambda: deo_bench.scores(store), "file by file": lambda: file_by_file(store)}
-    taken = in_turns(ours, rounds)
-    told = ", ".join(f"{name} {wall:.2f} s ({busy:.2f} s of processor)" for name, (wall, busy) in taken.items())
-    ratio = taken["file by file"][1] / taken["table"][1]
-    of = f"median of {rounds}; {sum(len(e.subjects) for e in entries)} runs x {TASKS * PROBES} scores"
-    print(f"{told}, ratio {ratio:.2f} ({of}; cpu, pandas {pd.__version__})")
-    spec = ReportSpec(baseline=entries[0].label)
-    for what, rows in (("8 cells", entries[:8]), ("all cells", entries)):
-        wall, busy = in_turns({what: lambda rows=rows: make_answer(spec, rows, scope, store)}, 1)[what]  # type: ignore[misc]
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(f"tables of {what}, with intervals and differences: {wall:.2f} s ({busy:.2f} s of processor), "
-              f"peak {peak:.1f} GiB of memory (numpy {np.__version__}; torch {'torch' in sys.modules})")  # fmt: skip
+    with tempfile.TemporaryDirectory() as root:
+        entries, scope = build(Path(root), given.runs)
+        store, of = Path(root) / "runs", f"of {given.runs} runs x {TASKS * PROBES} scores"
+        ours = {"table": lambda: deo_bench.scores(store), "file by file": lambda: file_by_file(store)}
+        taken = in_turns(ours, given.rounds)
+        told = ", ".join(f"{name} {wall:.2f} s ({busy:.2f} s of processor)" for name, (wall, busy) in taken.items())
+        ratio = taken["file by file"][1] / taken["table"][1]
+        print(f"{told}, ratio {ratio:.2f} (median of {given.rounds}; {of}; cpu, pandas {pd.__version__})")
+        spec = ReportSpec(baseline=entries[0].label)
+        for count in given.cells:
+            rows = entries[:count] if count else entries
+            wall, busy = timed(lambda rows=rows: make_answer(spec, rows, scope, store))  # type: ignore[misc]
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+            print(
+                f"tables of {len(rows)} cells x {SEEDS} seeds x {TASKS * PROBES} scores, intervals and differences: "
+                f"{wall:.2f} s ({busy:.2f} s of processor; once; {of}; cpu, numpy {np.__version__}, "
+                f"{peak:.1f} GiB at the most, torch loaded: {'torch' in sys.modules})"
+            )
 
 
 if __name__ == "__main__":

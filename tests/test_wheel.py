@@ -39,6 +39,7 @@ def test_the_wheel_holds_code_and_presets_and_nothing_else(site: Path) -> None:
     assert {"deo_bench/py.typed", "deo_bench/presets/experiments/quickstart.toml"} <= ours
     assert "deo_bench/presets/experiments/recipes/deo-tiny.toml" in ours
     assert any(file.startswith("deo_bench/presets/reports/") for file in ours)
+    assert "deo_bench/reports/published/sources/deo.toml" in ours
     assert not [file for file in ours if "__pycache__" in file or "/runs/" in file]
     assert any(file.endswith("licenses/LICENSE") for file in files)
 

@@ -109,7 +109,8 @@ def expectations_of(plan: Plan, untrained: str | None = None) -> list[Expectatio
     untrained: the label of the row that is the untrained student, where one is.
     """
     rows = Rows(plan, untrained)
-    found, said = [], {}
+    found: list[Expectation] = []
+    said: dict[str, str] = {}
     for number, expect in enumerate(plan.experiment.settings.expect):
         where = f"{plan.experiment.path}: expect.{number}"
         made = tuple(_Reader(rows, expect, where).comparisons())
@@ -330,7 +331,7 @@ def _digest(rows: Rows, one: Declared) -> str:
     """What is compared and what is claimed of it, as data: labels, seeds and places are not in it."""
     keys = [identity_of(rows.rows[label]) for label in (one.ours, one.theirs)]
     told: dict[str, Any] = {
-        "rows": keys if one.within is None else sorted(keys),
+        "rows": keys,
         "tasks": sorted(rows.contents[task] for task in one.tasks),
         "scored": [one.protocol, one.probe, one.bands, one.weights, one.partition],
         "claim": [one.by, one.within],

@@ -123,7 +123,7 @@ def _known(one: Mapping[str, Any]) -> Known:
     counts = [one["differences_there"], one["scores_there"], one["scores"]]
     if any(type(count) is not int or count < 0 for count in counts):
         raise ValueError("counts are whole numbers")
-    return Known(*counts, seeds=_seeds(one["seeds"]))
+    return Known(counts[0], counts[1], counts[2], _seeds(one["seeds"]))
 
 
 def _seeds(values: Iterable[Any]) -> tuple[int, ...]:

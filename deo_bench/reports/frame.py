@@ -42,9 +42,8 @@ def read_scores(
             folder = f"{store}/{subject}/scores"
             for name in _score_files(folder, found, subject):
                 try:
-                    rows.append(
-                        (*_in_order(read_score(folder, name, subject).__dict__), run, seed, f"{folder}/{name[:-5]}.npz")
-                    )
+                    score = read_score(folder, name, subject)
+                    rows.append((*_in_order(score.__dict__), run, seed, f"{folder}/{name[:-5]}.npz"))
                 except (OSError, ValueError) as error:
                     found.append(f"{printable(f'{subject}/scores/{name}')}: not used, {_reason(error)}")
         table = pd.DataFrame(dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)) if rows else [], columns=COLUMNS)

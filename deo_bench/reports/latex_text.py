@@ -12,7 +12,7 @@ _SPECIAL = {
     "–": "--", "—": "---", "‘": "{`}", "’": "{'}", "“": "{``}", "”": r"{''}", "…": r"\dots{}", "†": r"\dag{}",
     "‡": r"\ddag{}", "§": r"\S{}", "¶": r"\P{}", "©": r"\copyright{}", "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}",
     "œ": r"\oe{}", "Œ": r"\OE{}", "ø": r"\o{}", "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}", "ı": r"\i{}",
-    "¡": r"{!`}", "¿": r"{?`}", "•": r"\textbullet{}", "−": r"\ensuremath{-}",
+    "¡": r"{!`}", "¿": r"{?`}", "•": r"\textbullet{}", "−": r"\ensuremath{-}", "⁄": "/",
 }  # fmt: skip
 """A bracket in braces, since one after a row's end would be read as its argument; quotes so that no two join."""
 
@@ -34,7 +34,7 @@ _ACCENTS = {
 }  # fmt: skip
 """Accents of the oldest font encoding, so of every one."""
 _UNSEEN = ("Cc", "Cf", "Mn", "Me", "Mc", "Zl", "Zp")
-_BREAKS = re.compile(r"(?<=[=,+/:;])(?=\S)|(?<=\\_)(?=\S)")
+_BREAKS = re.compile(r"(?<=[=,/:;])(?=\S)|(?<=[a-z]\+)(?=\S)|(?<=\\_)(?=\S)")
 
 
 def escape(text: str) -> str:
@@ -72,6 +72,8 @@ def _character(one: str) -> str:
     if len(parts) == 2 and parts[1] in _ACCENTS and parts[0].isascii() and parts[0].isalpha():
         return rf"{_ACCENTS[parts[1]]}{{{parts[0]}}}"
     plain = unicodedata.normalize("NFKD", one)
-    if plain != one and all(c.isascii() or c in _MATHS or unicodedata.category(c) in _UNSEEN for c in plain):
-        return "".join(map(_character, plain))
+    if plain != one and all(c.isascii() or c in "⁄" or c in _MATHS or unicodedata.category(c) in _UNSEEN for c in plain):
+        way = {"<super>": r"\textsuperscript{%s}", "<sub>": r"\textsubscript{%s}"}
+        made = "".join(map(_character, plain))
+        return way.get(unicodedata.decomposition(one).split(" ")[0], "%s").replace("%s", made)
     return "" if unicodedata.category(one) in _UNSEEN else f"{{[}}U+{ord(one):04X}{{]}}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -21,6 +21,7 @@ class Place:
     protocol: str
     probe: str
     bands: str
+    _columns: dict[tuple[object, ...], Column] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def told(self) -> str:
@@ -33,9 +34,11 @@ class Place:
         return f"{self.protocol}, {self.probe}, {self.bands}"
 
     def column(self, task: str, weights: str, partition: str = "default", step: int | None = None) -> Column:
-        """A task here, by the report's metric."""
+        """A task here, by the report's metric; looked for once, since a store may be large."""
         where = (task, self.probe, self.protocol, self.bands, weights, partition, step)
-        return self.answer.finder.column(*where, metric=self.answer.spec.metric)
+        if where not in self._columns:
+            self._columns[where] = self.answer.finder.column(*where, metric=self.answer.spec.metric)
+        return self._columns[where]
 
     def find(self, entry: Entry, task: str, weights: str, partition: str = "default", step: int | None = None) -> Found:
         """A row's scores on a task."""
@@ -50,9 +53,9 @@ class Place:
         """A figure's name: `curves`, or with what tells this place from the others: `curves-rgb`."""
         among = places_of(self.answer)
         parts = [kind]
-        for field in ("protocol", "bands"):
-            if len({getattr(other, field) for other in among}) > 1:
-                parts.append(getattr(self, field))
+        for which in ("protocol", "bands"):
+            if len({getattr(other, which) for other in among}) > 1:
+                parts.append(getattr(self, which))
         return "-".join(parts)
 
     def title(self, text: str) -> str:
@@ -77,11 +80,15 @@ def rows_of(answer: Answer, *kinds: Kind) -> list[Entry]:
     return [entry for entry in shown if entry.kind in kinds]
 
 
-def has_weights(answer: Answer, entry: Entry, weights: str) -> bool:
-    """Whether a row has any score of such weights."""
-    subjects = {subject for _, subject in entry.subjects}
-    frame = answer.frame
-    return bool((frame["subject"].isin(subjects) & (frame["weights"] == weights)).any())
+def with_weights(answer: Answer, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
+    """Rows with each kind of weights that they have any score of."""
+    have = set(zip(answer.frame["subject"], answer.frame["weights"], strict=True))
+    return [
+        (entry, weights)
+        for entry in entries
+        for weights in answer.scope.weights
+        if any((subject, weights) in have for _, subject in entry.subjects)
+    ]
 
 
 def asked_for(answer: Answer, entries: Sequence[Entry]) -> pd.DataFrame:

@@ -24,7 +24,7 @@ _START = r"""% Compiles by itself. In a paper: \usepackage{booktabs,graphicx} an
 \fi
 \makeatother
 \providecommand{\toprule}{\hline}\providecommand{\midrule}{\hline}\providecommand{\bottomrule}{\hline}
-\ifdefined\extrafloats\extrafloats{NUMBER}\fi
+\ifdefined\extrafloats\extrafloats{NUMBER}\fi\maxdeadcycles=1000
 \ifdefined\deobenchbox\else\newsavebox{\deobenchbox}\fi
 \providecommand{\deobenchfit}[1]{}
 \renewcommand{\deobenchfit}[1]{\sbox{\deobenchbox}{#1}%
@@ -52,11 +52,13 @@ def latex(report: Sectioned) -> str:
 def _parts(section: Section) -> Iterator[tuple[Grid, str]]:
     """Tables that fit a page, with what their captions begin with."""
     for grid in section.grids:
-        lead = ": ".join(part for part in (section.title, grid.title) if part)
+        # a caption of scores says all that its section's title does
+        lead = grid.title or ("" if grid.name == "scores" else section.title)
         cuts = [(places, blocks) for blocks in _down(grid) for places in _across(grid)]
         for number, (places, blocks) in enumerate(cuts, 1):
             part = _cut(grid, places, blocks)
-            yield part, lead if len(cuts) == 1 else f"{lead} (part {number} of {len(cuts)})"
+            of_many = "" if len(cuts) == 1 else f"Part {number} of {len(cuts)}"
+            yield part, ". ".join(words for words in (lead, of_many) if words)
 
 
 def _across(grid: Grid) -> list[range]:
@@ -74,19 +76,26 @@ def _across(grid: Grid) -> list[range]:
 
 def _down(grid: Grid) -> list[list[tuple[str, tuple[Line, ...]]]]:
     """Blocks of lines that fit a page, spread evenly over as few tables as will do."""
-    total = len(grid.lines)
-    most = -(-total // -(-total // DOWN)) if total else DOWN
+    total = sum(map(_height, grid.lines))
+    most = -(-total // max(-(-total // DOWN), 1))
     made: list[list[tuple[str, tuple[Line, ...]]]] = [[]]
     room = most
     for name, lines in grid.blocks:
-        rest = lines
-        while rest:
-            if not room:
+        kept: list[Line] = []
+        for line in lines:
+            if _height(line) > room and room < most:
+                made[-1] += [(name, tuple(kept))] if kept else []
                 made.append([])
-                room = most
-            made[-1].append((name, rest[:room]))
-            room, rest = room - len(rest[:room]), rest[room:]
+                kept, room = [], most
+            kept.append(line)
+            room -= _height(line)
+        made[-1].append((name, tuple(kept)))
     return made
+
+
+def _height(line: Line) -> int:
+    """Lines of type that a row takes, with its label broken."""
+    return max(-(-int(width(line.label)) // int(_LABEL - 3)), 1)
 
 
 def _cut(grid: Grid, places: range, blocks: Sequence[tuple[str, tuple[Line, ...]]]) -> Grid:

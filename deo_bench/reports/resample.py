@@ -140,12 +140,12 @@ class Resampler:
             _check_fits(metric, found)
             value, influence = _answer(metric, found)
         images = self._images_of(row.task_content, found)
-        if influence is None:
-            moves = _measured_anew(metric, found, images) - value
-            # Undefined where a resample has no positive label: such a one says nothing of the spread.
-            moves = np.where(np.isfinite(moves), moves, 0.0)
-        else:
+        if influence is not None:
             moves = influence if found.groups is None else np.bincount(images.places, weights=influence)
+        else:
+            # Undefined where a resample has no positive label: such a one says nothing of the spread.
+            anew = _measured_anew(metric, found, images)
+            moves = np.where(np.isfinite(anew), anew - value, 0.0)
         return _Read(row, metric, value, moves, images, _digest(found.scores, found.predicted))
 
     def _images_of(self, content: str, found: Predictions) -> _Images:
@@ -243,5 +243,5 @@ def _digest(*arrays: np.ndarray | None) -> str:
             made.update(b"-|")
         else:
             made.update(f"{array.shape}|".encode())
-            made.update(np.ascontiguousarray(array))
+            made.update(np.ascontiguousarray(array).data)
     return made.hexdigest()[:16]

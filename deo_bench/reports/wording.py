@@ -132,6 +132,12 @@ def difference_caption(table: Table) -> str:
     return " ".join([*sentences, *_source(table)])
 
 
+def measured_under(table: Table) -> str:
+    """What a table's numbers were measured under, as a sentence, and for which experiment."""
+    told = f"Protocol {table.protocol}{_origin(table)}, probe {table.probe}, bands {table.bands}"
+    return " ".join([f"{told}, {table.weights} weights{_rest(table)}.", *_source(table)])
+
+
 def pairing_note(row: Row, against: str | None) -> tuple[str, ...]:
     """Says of a row with seeds that its difference is not paired by seed, or rests on one."""
     gains = [cell.difference for cell in row.cells if cell.difference]

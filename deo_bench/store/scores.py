@@ -19,7 +19,7 @@ _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """Without waiting: a pipe in the place of a file has nobody at its other end."""
 _END_OF_ZIP = 22
 _SETTLED = 2_000_000_000
-"""Nanoseconds after which a file's times tell whether it was changed: the clock of some disks ticks once in two seconds."""
+"""Nanoseconds after which a file's times tell whether it was changed: some disks' clocks tick once in two seconds."""
 
 _Mark = tuple[int, ...]
 _whole: dict[str, _Mark] = {}
@@ -48,7 +48,7 @@ def is_whole(folder: str, stem: str, subject: str) -> bool:
     """Whether a score and its predictions are there, whole and its own; neither is opened again until it is changed."""
     path = f"{folder}/{stem}"
     try:
-        mark = (*_mark(f"{path}.json"), *_mark(f"{path}.npz"))
+        mark = _mark(f"{path}.json") + _mark(f"{path}.npz")
         if _whole.get(path) == mark:
             return True
         read_score(folder, f"{stem}.json", subject)
@@ -56,14 +56,14 @@ def is_whole(folder: str, stem: str, subject: str) -> bool:
             return False
     except (OSError, ValueError):
         return False
-    if time.time_ns() - max(mark) > _SETTLED:
+    if time.time_ns() - max(mark[:2] + mark[4:6]) > _SETTLED:
         _whole[path] = mark
     return True
 
 
 def _mark(path: str) -> _Mark:
-    found = os.stat(path)
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    found = os.stat(path)  # noqa: PTH116 (a Path a file takes longer than the look at it)
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 
 def _ends_like_a_zip(path: str) -> bool:

@@ -48,7 +48,8 @@ def test_a_source_in_every_format(call: Call) -> None:
     said = call("published", "deo", "--format", "markdown")
     assert said.count("### published: ") == 7 and "80.83<sup>1,2</sup>" in said
     said = call("published", "deo", "--format", "latex")
-    assert said.count(r"\begin{tabular}") == 7 and r"80.83\textsuperscript{1,2}" in said
+    assert said.count("Published, in percent") >= 7, "a wide table is several"
+    assert r"80.83\textsuperscript{1,2}" in said
     rows = list(csv.DictReader(io.StringIO(call("published", "deo", "--format", "csv"))))
     assert len(rows) == 53 and list(rows[0]) == list(COLUMNS)
     assert (rows[0]["task"], rows[0]["value"], rows[0]["confidence"]) == ("m-bigearthnet", "0.5843", "A")

@@ -30,7 +30,7 @@ HOSTILE = (
 )
 PAPER = r"""
 \documentclass[twocolumn]{article}
-\usepackage[T1]{fontenc}\usepackage{times}\usepackage{hyperref}
+\usepackage[T1]{fontenc}\usepackage{hyperref}
 PACKAGES
 \begin{document}
 \section{Before}\input{table}
@@ -47,8 +47,8 @@ class Sections:
         self.problems: list[str] = []
 
 
-def grid(labels: Sequence[str], columns: int = 2, slot: Slot = Slot("54.1 ±1.3"), **said: str) -> Grid:
-    lines = tuple(Line(label, 3, (slot,) * columns) for label in labels)
+def grid(labels: Sequence[str], columns: int = 2, **said: str) -> Grid:
+    lines = tuple(Line(label, 3, (Slot("54.1 ±1.3"),) * columns) for label in labels)
     headings = tuple(Heading(f"m-bigearthnet {place}", "micro-mAP", "n = 1,000") for place in range(columns))
     return Grid("any", said.get("title", ""), said.get("caption", "Said."), headings, (("", lines),))
 
@@ -96,7 +96,7 @@ def test_every_kind_of_table_compiles_alone_and_fits_the_page(tmp_path: Path) ->
     said = compiled(tmp_path, "table")
     assert not re.findall(r"Overfull \\hbox \(\d{2,}\.|Float too large|Missing character", said)
     text = text_of(tmp_path / "table.pdf")
-    assert "U+4E2D" in text and "unresolved" in text and "†" in text and "m-bigearthnet-23" in text
+    assert "U+4E2D" in text and "unresolved" in text and "m-bigearthnet-23" in text
 
 
 @needs_latex
@@ -161,7 +161,7 @@ def test_what_is_escaped_is_one_line_of_ascii_with_its_braces_closed(text: str) 
         (r"~^\ ", r"\textasciitilde{}\textasciicircum{}\textbackslash{}"),
         ("é µ × ≥ →", r"\'{e} \ensuremath{\mu} \ensuremath{\times} \ensuremath{\geq} \ensuremath{\to}"),
         ("a--b", "a-{}-b"),
-        ("½ ﬁ x²", "1{[}U+2044{]}2 fi x2"),
+        ("½ ﬁ x² H₂O", r"1/2 fi x\textsuperscript{2} H\textsubscript{2}O"),
         ("🛰️ 中", "{[}U+1F6F0{]} {[}U+4E2D{]}"),
         ("a\nb\x07", "a b"),
     ],
@@ -173,7 +173,7 @@ def test_text_to_the_letter(text: str, wanted: str) -> None:
 def test_what_does_not_fit_a_page_is_several_tables_with_all_that_was_there() -> None:
     text = latex(Sections(grid([f"row{place}" for place in range(2 * DOWN + 1)], columns=20)))
     tables = text.split(r"\begin{table*}")[1:]
-    assert len(tables) == text.count("(part ") and len(tables) % 3 == 0
+    assert len(tables) == text.count("{Part ") and len(tables) % 3 == 0
     assert all(table.count("row") <= DOWN for table in tables)
     for place in range(20):
         assert text.count(f"m-bigearthnet {place} ") == 3, "once for each cut of the rows"

@@ -77,7 +77,8 @@ def titles(section: Section, number: int = 0) -> list[str]:
     """The titles above the columns of a section's figure, lines joined."""
     with styled():
         figure = section.drawings[number].draw()
-    return [text.get_text().replace("\n", " ") for text in figure.texts if not text.get_text().endswith("%")]
+    said = [text.get_text().replace("\n", " ") for text in figure.texts]
+    return [text for text in said if text and not text.endswith("%")]
 
 
 def test_every_row_is_a_column_beside_the_images_in_the_report_s_order(shelf: Shelf) -> None:

@@ -71,6 +71,11 @@ def test_a_byte_that_has_changed_is_noticed_when_it_is_read(path: Path) -> None:
         read_maps(path)
 
 
+def test_a_file_of_other_arrays_is_made_again(path: Path) -> None:
+    write_arrays(path, arrays(level=None))
+    assert not has_maps(path)
+
+
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     assert not has_maps(tmp_path / "gone.npz")
     with pytest.raises(StoreError, match="is not there"):

@@ -127,7 +127,7 @@ def _numbers(axes: Axes, panel: Matrix, limit: float) -> None:
         text = f"{100 * share:+.0f}" if panel.is_difference else f"{100 * share:.0f}"
         if text.lstrip("+-") == "0":
             continue
-        is_dark = abs(share) > 0.6 * limit
+        is_dark = abs(share) > 0.65 * limit
         axes.text(column, row, text, fontsize=_LETTERS, ha="center", va="center", color="white" if is_dark else "0.1")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deo_bench.reports.figures.scales import MARKS, height_below, labels_below, set_scale
 from deo_bench.reports.figures.style import WIDTH
@@ -95,11 +95,11 @@ def _curve(axes: Axes, curve: Curve, mark: str) -> None:
         [100 * getattr(estimate, name) for _, estimate in curve.points] for name in ("value", "low", "high")
     )
     left, right = _colours(curve)
-    axes.fill_between(xs, low, high, color=left, alpha=0.08 if curve.is_dashed else 0.13, linewidth=0, zorder=2)
+    axes.fill_between(xs, low, high, color=left, alpha=0.06 if curve.is_dashed else 0.12, linewidth=0, zorder=2)
     axes.plot(xs, values, label=curve.label, zorder=4 if curve.is_beside else 5, **_line(curve, mark, left, right))
 
 
-def _line(curve: Curve, mark: str, left: str, right: str) -> dict[str, object]:
+def _line(curve: Curve, mark: str, left: str, right: str) -> dict[str, Any]:
     """How a curve is drawn, in the panels and in the legend alike."""
     is_open = curve.is_dashed or curve.is_beside
     style = _DASHES if curve.is_dashed else (_DOTS if curve.is_beside else "-")
@@ -119,7 +119,7 @@ def _told(panels: Sequence[Panel], marks: dict[str, str]) -> dict[str, Artist]:
     every = [curve for panel in panels for curve in panel.curves]
     for curve in sorted(every, key=lambda curve: (curve.is_dashed, list(marks).index(curve.label))):
         if curve.label not in told:
-            told[curve.label] = Line2D([], [], **_line(curve, marks[curve.label], *_colours(curve)))  # type: ignore[arg-type]
+            told[curve.label] = Line2D([], [], **_line(curve, marks[curve.label], *_colours(curve)))
     if any(curve.is_dashed for curve in every):
         told["dashed: weights of the moving average"] = Line2D([], [], color="0.3", linestyle=_DASHES)
     if any(panel.behind for panel in panels):

@@ -33,6 +33,10 @@ class Column:
     maps: np.ndarray
     explained: np.ndarray
 
+    def share(self, first_only: bool = False) -> float:
+        """The share of the variance that all three show, or the first alone."""
+        return float(self.explained[0] if first_only else self.explained.sum())
+
 
 def maps_figure(pictures: np.ndarray, columns: Mapping[str, Column], first_only: bool = False) -> Figure:
     """A row an image, a column a backbone, after the images [N, h, w, 3] themselves.
@@ -43,16 +47,16 @@ def maps_figure(pictures: np.ndarray, columns: Mapping[str, Column], first_only:
     from matplotlib.figure import Figure
 
     down, high, wide, _ = pictures.shape
-    across = 1 + len(columns)
-    slope = high / wide
+    across, slope = 1 + len(columns), high / wide
     side = min((WIDTH + _GAP) / across - _GAP, _LARGEST, (_TALLEST / down - _GAP) / slope)
-    titles = ["image", *(_wrapped(label, side) for label in columns)]
-    head = _LINE * (1 + max(title.count("\n") + 1 for title in titles)) + 0.04
+    titles = [_wrapped(label, side) for label in ("image", *columns)]
+    shares = ["", *(f"{100 * column.share(first_only):.0f} %" for column in columns.values())]
+    shown = [pictures, *(colours(column.maps, first_only) for column in columns.values())]
+    head = _LINE * (1 + max(title.count("\n") + 1 for title in titles)) + 0.06
     height = head + down * (side * slope + _GAP)
     figure = Figure(figsize=(WIDTH, height))
     left = (WIDTH - across * (side + _GAP) + _GAP) / 2
-    shown = [pictures, *(colours(column.maps, first_only) for column in columns.values())]
-    for place, (title, images) in enumerate(zip(titles, shown, strict=True)):
+    for place, (title, share, images) in enumerate(zip(titles, shares, shown, strict=True)):
         x = left + place * (side + _GAP)
         for row, image in enumerate(images):
             bottom = height - head - (row + 1) * (side * slope + _GAP) + _GAP
@@ -61,20 +65,9 @@ def maps_figure(pictures: np.ndarray, columns: Mapping[str, Column], first_only:
             axes.imshow(image, interpolation="nearest", aspect="auto", cmap="viridis", vmin=0, vmax=1)
             axes.set_axis_off()
         middle = (x + side / 2) / WIDTH
-        base = 1 - (head - 0.04 - _LINE) / height
-        figure.text(middle, base, title, fontsize=_TITLE, ha="center", va="bottom", linespacing=1.1)
-    for place, column in enumerate(columns.values(), 1):
-        middle = (left + place * (side + _GAP) + side / 2) / WIDTH
-        share = float(column.explained[0] if first_only else column.explained.sum())
-        figure.text(
-            middle,
-            1 - (head - 0.04) / height,
-            f"{100 * share:.0f} %",
-            fontsize=6,
-            color="0.35",
-            ha="center",
-            va="bottom",
-        )
+        base, above = 1 - (head - 0.04) / height, 1 - (head - 0.07 - _LINE) / height
+        figure.text(middle, base, share, fontsize=6, color="0.35", ha="center", va="bottom")
+        figure.text(middle, above, title, fontsize=_TITLE, ha="center", va="baseline", linespacing=1.1)
     return figure
 
 

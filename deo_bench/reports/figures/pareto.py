@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -139,7 +139,7 @@ def _number(axes: Axes, panel: Panel) -> None:
 
 _LEADER = {"arrowstyle": "-", "linewidth": 0.4, "color": "0.5", "shrinkA": 2, "shrinkB": 2}
 _RADII = (1.0, 1.5, 2.1, 2.8, 3.6, 4.6)
-_ROUND = ((-0.8, 0.8), (0.8, 0.8), (1, 0), (-1, 0), (0.8, -0.8), (-0.8, -0.8), (0, 1), (0, -1))
+_ROUND = ((-0.95, 0.95), (0.95, 0.95), (1, 0), (-1, 0), (0.95, -0.95), (-0.95, -0.95), (0, 1), (0, -1))
 """How far from its point, in letters, and in which directions a number is tried."""
 
 
@@ -159,12 +159,12 @@ def _told(panels: Sequence[Panel]) -> dict[str, Artist]:
 
     told: dict[str, Artist] = {}
     for point in sorted({p.number: p for panel in panels for p in panel.points}.values(), key=lambda p: p.number):
-        told[f"{point.number}  {point.label}"] = Line2D([], [], **_dot(point))  # type: ignore[arg-type]
+        told[f"{point.number}  {point.label}"] = Line2D([], [], **_dot(point))
     told["front: nothing is both cheaper and better"] = Line2D([], [], color="0.45", linewidth=1.0)
     return told
 
 
-def _dot(point: Point) -> dict[str, object]:
+def _dot(point: Point) -> dict[str, Any]:
     left, right = _colours(point)
     mark = MARKS[(point.number - 1) % len(MARKS)] if point.is_cell else "D"
     return {

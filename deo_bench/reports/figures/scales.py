@@ -21,7 +21,7 @@ _NUMBERS = 8.0
 
 def set_scale(axes: Axes, values: Sequence[float], ticks: Sequence[float] = ()) -> None:
     """A linear axis for values close together, else a logarithmic one, with room for a zero where there is one."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
     positive = [value for value in values if value > 0]
     is_wide = bool(positive) and max(positive) > _WIDE * min(positive)
@@ -33,6 +33,8 @@ def set_scale(axes: Axes, values: Sequence[float], ticks: Sequence[float] = ()) 
     chosen = ticks or (_round_numbers(values) if is_wide else ())
     if chosen:
         axes.xaxis.set_major_locator(FixedLocator(_apart(axes, chosen)))
+    elif not is_wide:
+        axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
 

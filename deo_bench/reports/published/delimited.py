@@ -112,7 +112,7 @@ def _text(path: Path, what: str) -> str:
         raise UserError(f"{path}: {told}; expected {what}")
     try:
         size = path.stat().st_size
-        if size > LARGEST << 20:
+        if size > LARGEST:
             raise UserError(f"{path}: has {size >> 20} MB, too many for {what}")
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -82,17 +82,13 @@ def _grid(frame: PublishedFrame) -> Grid:
 
 def title_of(frame: PublishedFrame) -> str:
     """What a table is of; it says that it is published."""
-    return f"published: {_subject(frame)}"
-
-
-def _subject(frame: PublishedFrame) -> str:
     first = frame.iloc[0]
     bands = first["band_set"] or first["bands"]
     if "," in bands and not first["what"]:
         bands = f"{bands.count(',') + 1} by name"
     parts = [first["what"], first["protocol"], f"probe {first['probe']}", f"bands {bands}"]
     parts += [f"partition {first['partition']}"] if first["partition"] != "default" else []
-    return ", ".join(part for part in parts if part)
+    return f"published: {', '.join(part for part in parts if part)}"
 
 
 def _slot(cells: Mapping[Key, PublishedCell], key: Key, digits: int, number: Footnotes) -> Slot:
@@ -121,13 +117,13 @@ def _size(frame: PublishedFrame, task: str) -> str:
 def _caption(frame: PublishedFrame, cells: Mapping[Key, PublishedCell], means: Mapping[str, Interquartile]) -> str:
     first = frame.iloc[0]
     sentences = [
-        f"Published, in percent, none of it this project's: {_subject(frame)}.",
+        "Published, in percent, none of it this project's.",
         f"Source: {_source(str(first['source']))}.",
     ]
     letters = sorted(set(frame["confidence"]))
     told = [f"{letter} ({CONFIDENCE[letter]})" for letter in letters]
     sentences.append(f"Confidence {', where marked '.join(told)}.")
-    sentences.append(f"Measured with: {first['measured']}.")
+    sentences.append(f"Protocol {first['protocol']}: {first['measured']}.")
     if any(cell.half is not None and cell.runs > 1 for cell in cells.values()):
         again = any(cell.runs > cell.seeds for cell in cells.values())
         taken = ", runs of one seed taken as independent" if again else ""

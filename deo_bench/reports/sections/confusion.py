@@ -14,7 +14,7 @@ from deo_bench.reports.answer import Answer
 from deo_bench.reports.entries import Entry
 from deo_bench.reports.figures.confusion import Bars, Matrix, confusion_figure
 from deo_bench.reports.places import Place, asked_for, places_of, rows_of
-from deo_bench.reports.resample import Predictions, read_predictions
+from deo_bench.reports.predictions import Predictions, read_predictions
 from deo_bench.reports.section import Drawing, Section
 from deo_bench.reports.statistics import mean_over_seeds
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,25 +19,31 @@ from deo_bench.reports.section import Drawing, Section
 from deo_bench.reports.statistics import mean_over_seeds
 from deo_bench.store import Store
 
-_NOT_RECORDED = "its runs do not say: they were made by an earlier version"
+_NOT_RECORDED = "its runs do not say: they were made by an earlier version, or are not done"
 _DECLARED = "as declared, not counted"
+_ANOTHER_SIZE = "not counted at this size of image"
 _BACKBONE = "no run: nothing was trained here"
+_UNITS = (("EFLOPs", 1e18), ("PFLOPs", 1e15), ("TFLOPs", 1e12), ("GFLOPs", 1e9))
+_OF_TRAINING = (
+    "Training: every view through the student, forward and twice that backward, and the global views through every "
+    "teacher as if the run had been trained alone; heads, losses and the optimiser are left out. FLOPs are additions "
+    "and multiplications, two a multiply-add."
+)
 
 
 @dataclass(frozen=True)
 class Cost:
     """What a row costs, as the mean over its runs, none where nobody knows.
 
-    parameters: millions, of the student; gmacs: of one image of the global crops' size; pflops, seconds: of training;
-    size: of that image in pixels; images: seen in training; devices: that it was trained on; is_declared: whether the
+    parameters: millions, of the student; gmacs: of one image of the size that all rows of a report are told at;
+    flops, seconds: of training; images: seen in training; devices: that it was trained on; is_declared: whether the
     parameters are what the part's file says.
     """
 
     parameters: float | None = None
     gmacs: float | None = None
-    pflops: float | None = None
+    flops: float | None = None
     seconds: float | None = None
-    size: int | None = None
     images: float | None = None
     devices: tuple[str, ...] = ()
     is_declared: bool = False
@@ -51,44 +58,73 @@ class _Axis:
     of: Callable[[Cost], float | None]
     is_of_training: bool = False
 
+    def counts(self, cost: Cost) -> bool:
+        """Whether a row has a place in the figure: what was not trained has none where training is what costs."""
+        return not self.is_of_training or bool(cost.flops or cost.images)
 
-_AXES = (
-    _Axis("parameters", "parameters of the backbone, millions", lambda cost: cost.parameters),
-    _Axis("gmacs", "GMACs an image", lambda cost: cost.gmacs),
-    _Axis("compute", "PFLOPs of training", lambda cost: cost.pflops, True),
-    _Axis("seconds", "seconds of training", lambda cost: cost.seconds, True),
-)
+
+@dataclass(frozen=True)
+class Costs:
+    """The costs of rows by label; size: of the image that GMACs are of, in pixels; unit, factor: of FLOPs."""
+
+    of: dict[str, Cost]
+    size: int | None
+    unit: str
+    factor: float
+
+    @property
+    def axes(self) -> tuple[_Axis, ...]:
+        """The kinds of cost."""
+        return (
+            _Axis("parameters", "parameters of the backbone, millions", lambda cost: cost.parameters),
+            _Axis("gmacs", f"GMACs an image of {self.size} px", lambda cost: cost.gmacs),
+            _Axis("compute", f"{self.unit} of training", self.flops, True),
+            _Axis("seconds", "seconds of training", lambda cost: cost.seconds, True),
+        )
+
+    def flops(self, cost: Cost) -> float | None:
+        """In the unit."""
+        return None if cost.flops is None else cost.flops / self.factor
 
 
 def sections(answer: Answer) -> list[Section]:
     """A small table, and a figure for each kind of cost in which cells differ; nothing before anything is trained."""
     rows = rows_of(answer, "cell", "baseline")
-    costs = {entry.label: cost_of(answer, entry) for entry in rows}
-    rows = [entry for entry in rows if any(axis.of(costs[entry.label]) is not None for axis in _AXES)]
-    if not any(entry.kind == "cell" for entry in rows):
+    costs = costs_of(answer, rows)
+    rows = [entry for entry in rows if any(axis.of(costs.of[entry.label]) is not None for axis in costs.axes)]
+    if not any(entry.kind == "cell" and costs.of[entry.label].seconds is not None for entry in rows):
         return []
     drawings = [
-        drawing for place in places_of(answer) for axis in _AXES for drawing in _drawing(place, axis, rows, costs)
+        drawing for place in places_of(answer) for axis in costs.axes for drawing in _drawing(place, axis, rows, costs)
     ]
     return [Section("Cost", (*drawings, _grid(rows, costs)), shown="page")]
 
 
-def cost_of(answer: Answer, entry: Entry) -> Cost:
-    """A row's cost as its runs recorded it; of what is no run, the parameters that its part declares."""
-    infos = [info for _, subject in entry.subjects if (info := _info(answer, subject))]
-    told = [compute for info in infos if isinstance(compute := info.get("compute"), dict)]
+def costs_of(answer: Answer, rows: Sequence[Entry]) -> Costs:
+    """Rows' costs as their runs recorded them; of what is no run, the parameters that its part declares."""
+    infos = {entry.label: [info for _, name in entry.subjects if (info := _info(answer, name))] for entry in rows}
     bands = next(iter(answer.scope.bands), "")
+    sizes = Counter(max(known) for found in infos.values() for info in found if (known := _gmacs(info, bands)))
+    # Untrained students have the usual crops, not the experiment's: the size is that of most runs.
+    size = min(sizes, key=lambda one: (-sizes[one], one), default=None)
+    costs = {entry.label: _cost(entry, infos[entry.label], bands, size) for entry in rows}
+    most = max((cost.flops or 0.0 for cost in costs.values()), default=0.0)
+    unit, factor = next((pair for pair in _UNITS if most >= pair[1]), _UNITS[-1])
+    return Costs(costs, size, unit, factor)
+
+
+def _cost(entry: Entry, infos: Sequence[dict[str, Any]], bands: str, size: int | None) -> Cost:
+    told = [compute for info in infos if isinstance(compute := info.get("compute"), dict)]
     parameters = _mean([compute.get("parameters") for compute in told])
-    is_declared = parameters is None and entry.parameters is not None
+    flops = _mean([compute.get("train_pflops") for compute in told])
     return Cost(
         parameters=entry.parameters if parameters is None else parameters / 1e6,
-        gmacs=_mean([_gmacs(compute, bands)[0] for compute in told]),
-        pflops=_mean([compute.get("train_pflops") for compute in told]),
+        gmacs=_mean([_gmacs(info, bands).get(size or 0) for info in infos]),
+        flops=None if flops is None else 1e15 * flops,
         seconds=_mean([info.get("seconds") for info in infos]),
-        size=next((_gmacs(compute, bands)[1] for compute in told), None),
         images=_mean([compute.get("images") for compute in told]),
         devices=tuple(dict.fromkeys(str(info["device"]) for info in infos if info.get("device"))),
-        is_declared=is_declared,
+        is_declared=parameters is None and entry.parameters is not None,
     )
 
 
@@ -103,14 +139,14 @@ def _info(answer: Answer, subject: str) -> dict[str, Any]:
     return info if info.get("state") == "done" else {}
 
 
-def _gmacs(compute: dict[str, Any], bands: str) -> tuple[float | None, int | None]:
-    """GMACs of the largest image that the student was shown, fed these bands or its first, and that size."""
-    by_bands = compute.get("student_gmacs")
+def _gmacs(info: dict[str, Any], bands: str) -> dict[int, float]:
+    """GMACs of one image by its size, fed these bands or the student's first; nothing where it was not counted."""
+    compute = info.get("compute")
+    by_bands = compute.get("student_gmacs") if isinstance(compute, dict) else None
     if not isinstance(by_bands, dict) or not by_bands:
-        return None, None
+        return {}
     by_size = by_bands.get(bands) or next(iter(by_bands.values()))
-    largest = max(by_size, key=int)
-    return by_size[largest], int(largest)
+    return {int(size): float(value) for size, value in by_size.items()}
 
 
 def _mean(values: Sequence[Any]) -> float | None:
@@ -118,19 +154,18 @@ def _mean(values: Sequence[Any]) -> float | None:
     return sum(numbers) / len(numbers) if numbers else None
 
 
-def _drawing(place: Place, axis: _Axis, rows: Sequence[Entry], costs: dict[str, Cost]) -> list[Drawing]:
+def _drawing(place: Place, axis: _Axis, rows: Sequence[Entry], costs: Costs) -> list[Drawing]:
     """The figure of one kind of cost; none where all cells cost the same, or nobody knows."""
-    cells = [costs[entry.label] for entry in rows if entry.kind == "cell"]
-    of_cells = {axis.of(cost) for cost in cells if _counts(axis, cost)} - {None}
-    if len(of_cells) < 2:
+    cells = [costs.of[entry.label] for entry in rows if entry.kind == "cell"]
+    if len({axis.of(cost) for cost in cells if axis.counts(cost)} - {None}) < 2:
         return []
     weights = place.answer.scope.weights[0]
     panels = []
     for task in place.answer.scope.tasks:
         points = []
         for number, entry in enumerate(rows, 1):
-            cost, found = axis.of(costs[entry.label]), place.find(entry, task, weights)
-            if cost is not None and found.scores and _counts(axis, costs[entry.label]):
+            cost, found = axis.of(costs.of[entry.label]), place.find(entry, task, weights)
+            if cost is not None and found.scores and axis.counts(costs.of[entry.label]):
                 estimate, is_cell = mean_over_seeds(found.scores), entry.kind == "cell"
                 points.append(Point(number, entry.title, tuple(entry.teachers), cost, estimate, is_cell))
         if points:
@@ -138,42 +173,24 @@ def _drawing(place: Place, axis: _Axis, rows: Sequence[Entry], costs: dict[str, 
     if not panels:
         return []
     draw = partial(pareto_figure, tuple(panels), axis.label, f"{place.brief}, {weights} weights")
-    return [Drawing(place.name(f"cost-{axis.name}"), draw, _caption(axis, costs, place))]
+    return [Drawing(place.name(f"cost-{axis.name}"), draw, _caption(place, axis, costs))]
 
 
-def _counts(axis: _Axis, cost: Cost) -> bool:
-    """Whether a row has a place in a figure: what was not trained has none where training is what costs."""
-    return not axis.is_of_training or bool(cost.pflops or cost.images)
-
-
-def _caption(axis: _Axis, costs: dict[str, Cost], place: Place) -> str:
+def _caption(place: Place, axis: _Axis, costs: Costs) -> str:
+    what = {
+        "parameters": "Stems and all experts are counted, heads and teachers are not.",
+        "gmacs": f"Multiply-adds of one image of {costs.size} pixels, the largest crop that most runs were trained on.",
+        "compute": _OF_TRAINING,
+        "seconds": _of_seconds(costs),
+    }[axis.name]
     return (
         f"Percent on test images against {axis.label}; 95 % intervals over seeds and test images, each by itself. The "
-        f"stepped line joins the rows that no other row beats in both, by their means alone. {_what(axis, costs)} Of "
-        f"{place.told}."
+        f"stepped line joins the rows that no other row beats in both, by their means alone. {what} Of {place.told}."
     )
 
 
-def _what(axis: _Axis, costs: dict[str, Cost]) -> str:
-    sizes = sorted({cost.size for cost in costs.values() if cost.size})
-    if axis.name == "parameters":
-        return "Stems and all experts are counted, heads and teachers are not."
-    if axis.name == "gmacs":
-        return f"Multiply-adds of one image of {' or '.join(map(str, sizes))} pixels, the size of the global crops."
-    if axis.name == "compute":
-        return _OF_TRAINING
-    return _of_seconds(costs)
-
-
-_OF_TRAINING = (
-    "Training: every view through the student, forward and twice that backward, and the global views through every "
-    "teacher as if the run had been trained alone; heads, losses and the optimiser are left out. 1 PFLOP is 10^15 "
-    "additions and multiplications."
-)
-
-
-def _of_seconds(costs: dict[str, Cost]) -> str:
-    devices = sorted({device for cost in costs.values() for device in cost.devices})
+def _of_seconds(costs: Costs) -> str:
+    devices = sorted({device for cost in costs.of.values() for device in cost.devices})
     on = f" ({', '.join(devices)})" if devices else ""
     return (
         f"Seconds are of this machine{on} and of runs trained together, which share images and frozen teachers: not "
@@ -181,40 +198,44 @@ def _of_seconds(costs: dict[str, Cost]) -> str:
     )
 
 
-def _grid(rows: Sequence[Entry], costs: dict[str, Cost]) -> Grid:
+def _grid(rows: Sequence[Entry], costs: Costs) -> Grid:
     number = Footnotes()
-    sizes = sorted({cost.size for cost in costs.values() if cost.size})
     headings = (
-        Heading("parameters", "M"),
-        Heading("GMACs", "an image", f"{' or '.join(map(str, sizes))} px" if sizes else ""),
+        Heading("parameters", "millions"),
+        Heading("GMACs", "an image", f"{costs.size} px" if costs.size else ""),
         Heading("images", "seen"),
-        Heading("PFLOPs", "of training"),
+        Heading(costs.unit, "of training"),
         Heading("seconds", "of training"),
     )
     blocks = []
     for name, kind in (("", "cell"), ("not trained here", "baseline")):
-        lines = [
-            Line(entry.title, len(entry.subjects), tuple(_slots(entry, costs[entry.label], number)))
-            for entry in rows
-            if entry.kind == kind
-        ]
+        shown = [entry for entry in rows if entry.kind == kind]
+        lines = [Line(entry.title, len(entry.subjects), tuple(_slots(entry, costs, number))) for entry in shown]
         if lines:
             blocks.append((name, tuple(lines)))
     caption = f"Means over runs. {_OF_TRAINING} {_of_seconds(costs)}"
     return Grid("cost", "", caption, headings, tuple(blocks), tuple(number.notes))
 
 
-def _slots(entry: Entry, cost: Cost, number: Footnotes) -> list[Slot]:
-    values = (cost.parameters, cost.gmacs, cost.images, cost.pflops, cost.seconds)
-    is_run = any(not subject.startswith("backbones/") for _, subject in entry.subjects)
+def _slots(entry: Entry, costs: Costs, number: Footnotes) -> list[Slot]:
+    cost = costs.of[entry.label]
+    small, whole = (cost.parameters, cost.gmacs, costs.flops(cost)), (cost.images, cost.seconds)
+    texts = [None if value is None else _rounded(value) for value in small]
+    images, seconds = (None if value is None else f"{value:,.0f}" for value in whole)
+    texts = [*texts[:2], images, texts[2], seconds]
     slots = []
-    for place, value in enumerate(values):
-        if value is None:
-            slots.append(Slot(HOLE, notes=number([_NOT_RECORDED if is_run else _BACKBONE])))
-            continue
-        declared = number([_DECLARED]) if place == 0 and cost.is_declared else ()
-        slots.append(Slot(f"{value:,.0f}" if place in (2, 4) else _rounded(value), notes=declared))
+    for place, text in enumerate(texts):
+        if text is None:
+            slots.append(Slot(HOLE, notes=number([_reason(entry, cost, place)])))
+        else:
+            slots.append(Slot(text, notes=number([_DECLARED]) if place == 0 and cost.is_declared else ()))
     return slots
+
+
+def _reason(entry: Entry, cost: Cost, place: int) -> str:
+    if all(subject.startswith("backbones/") for _, subject in entry.subjects):
+        return _BACKBONE
+    return _ANOTHER_SIZE if place == 1 and cost.images is not None else _NOT_RECORDED
 
 
 def _rounded(value: float) -> str:

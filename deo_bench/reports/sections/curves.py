@@ -15,7 +15,7 @@ from deo_bench.reports.cells import Found
 from deo_bench.reports.entries import Entry
 from deo_bench.reports.figures.curves import Curve, Panel, curves_figure
 from deo_bench.reports.grid import HOLE, Footnotes, Grid, Heading, Line, Slot
-from deo_bench.reports.places import Place, asked_for, has_weights, places_of, rows_of
+from deo_bench.reports.places import Place, asked_for, places_of, rows_of, with_weights
 from deo_bench.reports.section import Drawing, Section
 from deo_bench.reports.statistics import mean_over_seeds
 from deo_bench.reports.wording import estimate_text
@@ -71,7 +71,7 @@ def _learning(answer: Answer) -> list[Section]:
     made = []
     for place in places_of(answer):
         rows = []
-        for entry, weights in _with_weights(answer, [entry for entry in entries if not entry.is_untrained]):
+        for entry, weights in with_weights(answer, [entry for entry in entries if not entry.is_untrained]):
             points = {
                 task: tuple(_along(place, entry, weights, task, steps, ends[entry.label], untrained))
                 for task in answer.scope.tasks
@@ -120,7 +120,7 @@ def _few_labels(answer: Answer) -> list[Section]:
     made = []
     for place in places_of(answer):
         rows = []
-        for entry, weights in [*_with_weights(answer, entries), *((entry, "student") for entry in beside)]:
+        for entry, weights in [*with_weights(answer, entries), *((entry, "student") for entry in beside)]:
             points = {
                 task: tuple(
                     _Point(f"{100 * _size_of(name):g} %", at(task, name), place.find(entry, task, weights, name))
@@ -148,13 +148,6 @@ def _share(partition: str) -> float | None:
 
 def _size_of(partition: str) -> float:
     return _share(partition) or 0.0
-
-
-def _with_weights(answer: Answer, entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
-    """Rows with each kind of weights that they have scores of."""
-    return [
-        (entry, weights) for entry in entries for weights in answer.scope.weights if has_weights(answer, entry, weights)
-    ]
 
 
 def _end(answer: Answer, entry: Entry) -> int | None:

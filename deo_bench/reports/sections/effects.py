@@ -19,7 +19,7 @@ from deo_bench.reports.section import Drawing, Section
 from deo_bench.reports.sections.scores import figure_name
 from deo_bench.reports.statistics import LEVEL, Effect, Measured, contrast, effects, holm, mean_over_seeds
 from deo_bench.reports.table import Table
-from deo_bench.reports.wording import UNRESOLVED, difference_text, metric_name, size, title
+from deo_bench.reports.wording import UNRESOLVED, difference_text, measured_under, metric_name, size, title, where
 
 MOST_CELLS = 200
 """A grid of more cells has more effects than anybody reads: they are left out, and said to be."""
@@ -54,9 +54,9 @@ def sections(answer: Answer) -> list[Section]:
     return [Section("Effects of the factors", tuple(parts), tuple(notes), "page")]
 
 
-def column_name(column: Column, table: Table) -> str:
-    """The task, with whatever else tells the table's columns apart."""
-    return ", ".join([column.task, *(str(getattr(column, axis) or "last") for axis in table.varying)])
+def heading(column: Column, table: Table) -> Heading:
+    """A column's heading, with whatever else than its task tells it from the table's others."""
+    return Heading(column.task, metric_name(column), size(column), where(column, table.varying))
 
 
 def _shown(answer: Answer, table: Table) -> list[Entry]:
@@ -105,7 +105,7 @@ def _effects(table: Table, cells: Cells, scored: Sequence[Scored]) -> Grid | Non
     ]  # fmt: skip
     split = sum(not effect.is_interaction for effect in some)
     blocks = (("main effects", tuple(lines[:split])), ("interactions", tuple(lines[split:])))
-    headings = tuple(Heading(column_name(c, table), metric_name(c), size(c)) for c in table.columns)
+    headings = tuple(heading(column, table) for column in table.columns)
     words = _caption(table, full, sum(map(len, p)))
     return Grid("effects", title(table), words, headings, blocks, tuple(number.notes), "level against the first")
 
@@ -145,8 +145,7 @@ def _pairing(made: Sequence[_Made], place: int) -> tuple[str, ...]:
 
 def _caption(table: Table, full: Cells, comparisons: int) -> str:
     sentences = [
-        f"Effects of the factors in points; {title(table)}{_source(table)}.",
-        "A main effect is what a level changes against the first level of its factor, the mean over all levels "
+        "Points. A main effect is what a level changes against the first level of its factor, the mean over all levels "
         "of the other factors. An interaction is how much more two levels change together than both do apart: below "
         "zero, each helps less where the other is there already; where one is resolved, the main effects of its "
         "factors are no rule, and the cells are to be read one by one.",
@@ -157,11 +156,8 @@ def _caption(table: Table, full: Cells, comparisons: int) -> str:
         sentences.append("Where less is better, a minus is a gain.")
     if full.outside:
         sentences.append(f"Not in it: {'; '.join(full.outside)}.")
+    sentences.append(measured_under(table))
     return " ".join(sentences)
-
-
-def _source(table: Table) -> str:
-    return f", experiment {table.experiment}" if table.experiment else ""
 
 
 def _heat_maps(answer: Answer, table: Table, cells: Cells, scored: Sequence[Scored]) -> list[Drawing]:
@@ -170,8 +166,10 @@ def _heat_maps(answer: Answer, table: Table, cells: Cells, scored: Sequence[Scor
     if len(cells.factors[down].levels) < len(cells.factors[across].levels):
         down, across = across, down
     factors = cells.factors[down], cells.factors[across]
+    headings = [tuple(heading(column, table).lines) for column in table.columns]
     panels = [
-        _panel(column_name(c, table), c, cells, (down, across), s) for c, s in zip(table.columns, scored, strict=True)
+        _panel(lines, column.sign, cells, (down, across), scores)
+        for lines, column, scores in zip(headings, table.columns, scored, strict=True)
     ]
     panels = [panel for panel in panels if np.isfinite(panel.values).mean() > _LEAST_SHARE]
     levels = factors[0].levels, factors[1].levels
@@ -185,7 +183,7 @@ def _heat_maps(answer: Answer, table: Table, cells: Cells, scored: Sequence[Scor
     return drawings
 
 
-def _panel(heading: str, column: Column, cells: Cells, axes: tuple[int, int], scored: Scored) -> Panel:
+def _panel(lines: tuple[str, ...], sign: int, cells: Cells, axes: tuple[int, int], scored: Scored) -> Panel:
     shape = len(cells.factors[axes[0]].levels), len(cells.factors[axes[1]].levels)
     values, halves, differences = (np.full(shape, np.nan) for _ in range(3))
     first = _sides(cells, axes, (0, 0), scored)
@@ -201,7 +199,7 @@ def _panel(heading: str, column: Column, cells: Cells, axes: tuple[int, int], sc
             values[at], halves[at] = mean.value, (mean.high - mean.low) / 2
         if first and at != (0, 0):
             differences[at] = contrast([*sides, *((-weight, scores) for weight, scores in first)]).value
-    return Panel((heading, metric_name(column), size(column)), values, halves, differences, column.sign)
+    return Panel(lines, values, halves, differences, sign)
 
 
 def _sides(cells: Cells, axes: tuple[int, int], at: Place, scored: Scored) -> list[tuple[float, Sequence[Measured]]]:
@@ -216,9 +214,10 @@ def _sides(cells: Cells, axes: tuple[int, int], at: Place, scored: Scored) -> li
 def _heat_caption(table: Table, cells: Cells, axes: tuple[int, int]) -> str:
     rest = [factor.name for axis, factor in enumerate(cells.factors) if axis not in axes]
     sentences = [
-        f"Percent ± half of a 95 % interval, smaller the difference to the first cell; {title(table)}.",
+        "Percent ± half of a 95 % interval, below it the difference to the first cell.",
         "The brighter the better; each panel has a scale of its own, at least as wide as its widest interval.",
     ]
     if rest:
         sentences.append(f"The mean over all levels of {' and '.join(rest)}.")
+    sentences.append(measured_under(table))
     return " ".join(sentences)

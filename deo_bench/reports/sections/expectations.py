@@ -180,7 +180,7 @@ def _withdrawn(answer: Answer) -> list[str]:
     """What this experiment has on record about rows and tasks of the report, and no longer declares."""
     declared = {one.declared.digest for each in answer.answered for one in each.comparisons}
     rows = {row_key(subject) for entry in answer.entries for _, subject in entry.subjects}
-    told = {}
+    told: dict[str, None] = {}
     for record in answer.records.said:
         if record.get("experiment") != answer.scope.experiment:
             continue

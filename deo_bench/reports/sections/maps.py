@@ -89,8 +89,9 @@ def _drawings(answer: Answer, found: list[_Shown], first_only: bool) -> Iterator
             name = f"{'component' if first_only else 'maps'}{number if len(parts) > 1 else ''}-{task}"
             columns = {label: Column(shown.maps.maps, shown.maps.explained) for label, shown in part.items()}
             of = next(iter(part.values()))
+            shares = [100 * column.share(first_only) for column in columns.values()]
             draw = partial(maps_figure, of.maps.pictures, columns, first_only)
-            yield Drawing(name, draw, _caption(list(part.values()), first_only))
+            yield Drawing(name, draw, _caption(of, shares, first_only))
 
 
 def _labelled(group: list[_Shown]) -> dict[str, _Shown]:
@@ -111,9 +112,7 @@ def _parts(columns: dict[str, _Shown]) -> Iterator[dict[str, _Shown]]:
         yield {labels[place]: columns[labels[place]] for place in part}
 
 
-def _caption(part: list[_Shown], first_only: bool) -> str:
-    one = part[0]
-    shares = [100 * float(s.maps.explained[:1].sum() if first_only else s.maps.explained.sum()) for s in part]
+def _caption(one: _Shown, shares: list[float], first_only: bool) -> str:
     low, high = f"{min(shares):.0f}", f"{max(shares):.0f}"
     span = low if low == high else f"{low} to {high}"
     what = (

@@ -5,12 +5,12 @@ from __future__ import annotations
 from math import ceil
 
 from deo_bench.reports.answer import Answer
-from deo_bench.reports.grid import HOLE, Footnotes, Grid, Heading, Line, Slot
+from deo_bench.reports.grid import HOLE, Footnotes, Grid, Line, Slot
 from deo_bench.reports.section import Section
-from deo_bench.reports.sections.effects import column_name
+from deo_bench.reports.sections.effects import heading
 from deo_bench.reports.statistics import LEVEL, Needed, seeds_needed
-from deo_bench.reports.table import Cell, Table
-from deo_bench.reports.wording import metric_name, pairing_note, size, title
+from deo_bench.reports.table import Cell, Row, Table
+from deo_bench.reports.wording import blocks_of, measured_under, pairing_note, title
 
 MOST_COMPARISONS = 120
 """Each takes a tenth of a second, and more of them are no plan."""
@@ -38,13 +38,14 @@ def _grid(table: Table, comparisons: int) -> Grid | None:
         return None
     number = Footnotes()
     level = (1 - LEVEL) / comparisons
-    lines = tuple(
-        Line(row.label, row.runs, tuple(_slot(cell, level, number) for cell in row.cells),
-             number(pairing_note(row, table.against)))
-        for row in rows
-    )  # fmt: skip
-    headings = tuple(Heading(column_name(c, table), metric_name(c), size(c)) for c in table.columns)
-    return Grid("seeds", title(table), _caption(table, comparisons), headings, (("", lines),), tuple(number.notes))
+
+    def line(row: Row) -> Line:
+        slots = tuple(_slot(cell, level, number) for cell in row.cells)
+        return Line(row.label, row.runs, slots, number(pairing_note(row, table.against)))
+
+    blocks = tuple((block, tuple(map(line, members))) for block, members in blocks_of(rows))
+    headings = tuple(heading(column, table) for column in table.columns)
+    return Grid("seeds", title(table), _caption(table, comparisons), headings, blocks, tuple(number.notes))
 
 
 def _slot(cell: Cell, level: float, number: Footnotes) -> Slot:
@@ -71,9 +72,10 @@ def _caption(table: Table, comparisons: int) -> str:
     return (
         "Seeds in total (of each side, where seeds are not paired) that would resolve a difference to "
         f"{table.against!r} with {100 * _POWER:.0f} % power, if its observed size and spread were the true ones: a p "
-        f"value below .05 / {comparisons}, the least that one of {comparisons} corrected comparisons needs; "
-        f"{title(table)}. images × 3: no number of seeds up to {MOST_SEEDS:,} does, since the choice of test images "
+        f"value below .05 / {comparisons}, the least that one of {comparisons} corrected comparisons needs. "
+        f"images × 3: no number of seeds up to {MOST_SEEDS:,} does, since the choice of test images "
         "varies more than that; it takes at least so many times as many test images, and independent ones. For "
         "planning, and no evidence: observed differences flatter where they were picked for being large, and the "
-        "spread of a few seeds is itself uncertain, so plan for more."
+        "spread of a few seeds is itself uncertain, so plan for more. "
+        f"{measured_under(table)}"
     )

@@ -28,7 +28,7 @@ from deo_bench.reports.statistics import (
     together,
 )
 from deo_bench.reports.table import Cell, Table
-from deo_bench.reports.wording import BLOCKS, estimate_text, title
+from deo_bench.reports.wording import blocks_of, estimate_text, measured_under, title
 
 MOST_ROWS = 200
 """More rows than this nobody compares over all tasks on a page, and their bootstraps would take minutes."""
@@ -63,7 +63,7 @@ def _alike(table: Table) -> list[tuple[Table, list[Column]]]:
         said: dict[str, Any] = {
             axis: "last" if value is None else str(value) for axis, value in zip(table.varying, values, strict=True)
         }
-        made.append((replace(table, **said), columns))
+        made.append((replace(table, columns=tuple(columns), **said), columns))
     return made
 
 
@@ -125,7 +125,7 @@ class _Over:
         if ranking is None or len(ranking.ranks) < _LEAST_DRAWN or ranking.tasks < _LEAST_DRAWN:
             return []
         teachers = {entry.title: tuple(entry.teachers) for entry in self.ranked}
-        words = f"Average ranks; {title(self.table)}. {_of_ranks(ranking)}"
+        words = f"{_of_ranks(ranking)} {measured_under(self.table)}"
         return [Drawing(name, partial(rank_diagram, ranking, teachers), words)]
 
     def grid(self) -> Grid:
@@ -134,16 +134,15 @@ class _Over:
         ranking = self.ranking()
         means, bounds = self._means(), self._bounds()
         blocks = []
-        for block, kinds in BLOCKS:
+        for block, members in blocks_of(self.table.rows):
             lines = [
                 Line(row.label, row.runs, (
                     self._mean(row.label, means, number), self._rank(row.label, ranking, number),
                     self._interquartile(row.label, bounds, number), *self._improvement(row.label, number),
                 ))
-                for row in self.table.rows if row.kind in kinds
+                for row in members
             ]  # fmt: skip
-            if lines:
-                blocks.append((block, tuple(lines)))
+            blocks.append((block, tuple(lines)))
         headings = [
             Heading("mean", "percent"), Heading("average rank", f"of {len(ranking.ranks)}" if ranking else ""),
             Heading("inter-quartile mean", "normalised"),
@@ -228,9 +227,7 @@ class _Over:
 
     def _caption(self, ranking: Ranking | None) -> str:
         count = len(self.columns)
-        sentences = [f"Over {count} tasks ({', '.join(c.task for c in self.columns)}); {title(self.table)}."]
-        if self.table.experiment:
-            sentences.append(f"Experiment: {self.table.experiment}.")
+        sentences = [f"Over {count} tasks ({', '.join(c.task for c in self.columns)})."]
         sentences.append(
             "Mean: percent ± half of a 95 % interval over seeds and test images; it speaks of these tasks alone."
         )
@@ -250,7 +247,7 @@ class _Over:
                 f"P(better): how often a run of the row is better than one of {self.base.title}, the mean over tasks, "
                 "seeds unpaired; 0.5 is a toss-up."
             )
-        return " ".join(sentences)
+        return " ".join([*sentences, measured_under(self.table)])
 
     def _bounds_said(self) -> str:
         said = [column.task for column in self.columns if column.task in self.answer.spec.bounds]

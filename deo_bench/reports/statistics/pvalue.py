@@ -29,7 +29,7 @@ def behrens_fisher(values: np.ndarray, variances: np.ndarray, df: Sequence[float
     scale = np.where(total > 0, total, 1.0)
     # units of the standard error: neither squares of tiny scores underflow, nor does the scale of a metric matter
     with np.errstate(over="ignore"):
-        size = np.abs(np.asarray(values, dtype=np.float64)) / np.sqrt(scale)
+        size = np.minimum(np.abs(np.asarray(values, dtype=np.float64)) / np.sqrt(scale), 1e100)
     shares = variances / scale[:, None]
     few = [place for place, degrees in enumerate(df) if degrees <= KNOWN_FROM]
     known = np.where(total > 0, np.delete(shares, few, axis=1).sum(1), 1.0)

@@ -132,6 +132,16 @@ def test_the_baselines_of_geobench_are_those_of_its_file(geobench_file: Path) ->
         assert rows.loc[key, "runs"] == len(values)
 
 
+CALLED = {
+    "DINOv3-L web": "vit_large_patch16_dinov3", "DINOv3-L SAT": "vit_large_patch16_dinov3sat",
+    "DOFA-L": "tgeo_dofa_large", "DOFA-B": "tgeo_dofa_base", "Panopticon": "tgeo_panopticon",
+    "TerraMind-B": "tt_terramind_v1_base", "TerraMind-L": "tt_terramind_v1_large", "CROMA-B": "tgeo_croma_base",
+    "ImageStats": "imagestats", "RCF": "rcf", "Clay": "tt_clay_v1_5_base", "Prithvi-v2-600": "tt_prithvi_eo_v2_600",
+    "OlmoEarth v1 base": "olmoearth_v1_base", "OlmoEarth v1.1 base": "olmoearth_v1_1_base",
+}  # fmt: skip
+"""Our names of models -> the file's."""
+
+
 def test_the_probes_of_torchgeo_bench_are_rows_of_its_file(torchgeo_file: Path) -> None:
     """Size, bands and grid of C that a table claims are those of a row with this very number."""
     file = pd.read_csv(torchgeo_file)
@@ -140,6 +150,7 @@ def test_the_probes_of_torchgeo_bench_are_rows_of_its_file(torchgeo_file: Path) 
     assert len(numbers) == 130
     for row in numbers.itertuples():
         same = file[(file["dataset"] == row.task) & ((file["metric_value"] - row.value).abs() < 1e-6)]
+        same = same[same["name"] == CALLED[row.model]]
         same = same[same["method"] == ("knn5" if "knn" in row.probe else "linear")]
         same = same[same["ci_lower"].sub(row.low).abs() < 1e-6]
         if row.protocol == "tgb-v0.4":

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import statsmodels.api as sm
 from scipy import stats
+from statsmodels.regression.linear_model import OLS
 
 from deo_bench.reports.statistics import Measured, NotFactorialError, difference, effects
 from tests.reports.statistics.made import sure, unsure
@@ -55,7 +55,7 @@ def test_effects_are_least_squares_coefficients() -> None:
                               np.multiply.outer(np.outer(l, w), o).ravel()])  # fmt: skip
         rows += [row] * len(measured)
         scores += [score.value for score in measured]
-    fitted = sm.OLS(np.array(scores), np.array(rows)).fit().params
+    fitted = OLS(np.array(scores), np.array(rows)).fit().params
     made = {(e.factors, e.levels): e.difference.value for e in effects(cells)}
     widths = [*fitted[2:4], -fitted[2:4].sum()]
     loss_width = np.array([*fitted[5:7], -fitted[5:7].sum()])

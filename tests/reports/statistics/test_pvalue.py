@@ -124,6 +124,8 @@ def test_without_variance_only_nothing_is_nothing() -> None:
     assert p_value(0.0, parts_of((0, 2), (0, 999))) == 1
     assert p_value(1e-9, parts_of((0, 2), (0, 999))) == 0
     assert p_value(0.5, []) == 0
+    for count in (1, 2, 3, 4):
+        assert 0 <= p_value(1.0, parts_of(*[(1e-320, 2)] * count)) < 1e-12
 
 
 variances = st.floats(1e-8, 1e4)
