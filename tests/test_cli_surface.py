@@ -24,7 +24,7 @@ SURFACE = {
     },
     "compare": {"a", "b", "--store", "--data", "--json"},
     "doctor": {"--store", "--data", "--parts", "--json"},
-    "report": {"file", "--store", "--data", "--out", "--format", "--all", "--check"},
+    "report": {"file", "--store", "--data", "--out", "--format", "--all", "--with", "--check"},
     "published": {"name", "--partition", "--task", "--format"},
     "data list": {"--store", "--data", "--parts"},
     "data check": {"names", "--store", "--data", "--parts"},

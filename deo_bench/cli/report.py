@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from deo_bench.cli.arguments import STORE, DataOption, StoreOption
-from deo_bench.errors import UserError
+from deo_bench.errors import UserError, unknown
+
+
+def published_sources(names: list[str]) -> tuple[str, ...]:
+    """What `--with` names; `published` alone is everything that ships and that no better source contradicts."""
+    from deo_bench.reports.published.sources import source_names
+    from deo_bench.reports.sections.published import EVERY
+
+    if names == ["published"]:
+        return (EVERY,)
+    known = source_names()
+    for name in names:
+        if not name.endswith(".csv") and name not in known:
+            raise unknown("source of published numbers", name, [*known, "published"], "--with")
+    return tuple(names)
 
 
 def report(
@@ -18,6 +32,12 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Folder to write to; else reports/NAME.")] = None,
     format_: Annotated[str, typer.Option("--format", help="Table as rich, markdown, latex or csv.")] = "rich",
     all_: Annotated[bool, typer.Option("--all", help="Show the tables of every probe.")] = False,
+    with_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with", help="Published numbers beside ours: published (all), a source's name, or a result CSV."
+        ),
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Only say whether what is on disk is up to date.")] = False,
 ) -> None:
     """Render tables, figures and page of an experiment from its scores; nothing is trained."""
@@ -40,6 +60,8 @@ def report(
     plan = make_plan(read_experiment(str(path.parent / spec.experiment)), store, data, skip_missing=True)
     check_report(spec, plan, str(path))
     spec = with_baseline(spec, plan)
+    if with_:
+        spec = spec.model_copy(update={"published": published_sources(with_)})
     folder = out or Path("reports") / path.stem
     console = Console(stderr=format_ != "rich")
     made = show_table(plan, spec, format_, console, all_, quiet=check)

@@ -304,7 +304,7 @@ def _is_pattern(name: str) -> bool:
 def bands_scored(rows: Rows, label: str, task: str, one: Declared) -> list[str] | None:
     """The band sets that a row is scored on; none where any will do, as for the majority class."""
     row = rows.rows[label]
-    if row.part is not None and row.part.use == "majority":
+    if row.part is not None and row.part.use == "x":
         return None
     return list(dict.fromkeys(request.bands for request in scores_wanted(rows, row, task, one)))
 
@@ -331,7 +331,7 @@ def _digest(rows: Rows, one: Declared) -> str:
     """What is compared and what is claimed of it, as data: labels, seeds and places are not in it."""
     keys = [identity_of(rows.rows[label]) for label in (one.ours, one.theirs)]
     told: dict[str, Any] = {
-        "rows": keys,
+        "rows": keys if one.within is None else sorted(keys),
         "tasks": sorted(rows.contents[task] for task in one.tasks),
         "scored": [one.protocol, one.probe, one.bands, one.weights, one.partition],
         "claim": [one.by, one.within],

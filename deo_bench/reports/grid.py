@@ -15,6 +15,7 @@ from deo_bench.reports.wording import (
     estimate_text,
     has_differences,
     metric_name,
+    metric_remark,
     pairing_note,
     size,
     where,
@@ -52,17 +53,18 @@ class Line:
 
 @dataclass(frozen=True)
 class Heading:
-    """One column's heading, in up to four lines: of a score its task, what else tells its column, metric and n."""
+    """One column's heading, line by line: of a score its task, what else tells its column, metric, a remark, n."""
 
     task: str
     metric: str = ""
     size: str = ""
     where: str = ""
+    remark: str = ""
 
     @property
     def lines(self) -> list[str]:
         """The lines, from above."""
-        return [line for line in (self.task, self.where, self.metric, self.size) if line]
+        return [line for line in (self.task, self.where, self.metric, self.remark, self.size) if line]
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def _grid(
             lines.append(Line(row.label, row.runs, tuple(slot(cell, number) for cell in row.cells), marks))
         blocks.append((block, tuple(lines)))
     headings = tuple(
-        Heading(column.task, metric_name(column), size(column), where(column, table.varying))
+        Heading(column.task, metric_name(column), size(column), where(column, table.varying), metric_remark(column))
         for column in table.columns
     )  # fmt: skip
     return Grid(name, heading, words, headings, tuple(blocks), tuple(number.notes), daggers=number.daggers)

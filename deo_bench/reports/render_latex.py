@@ -114,6 +114,7 @@ def _draw(grid: Grid, lead: str) -> str:
         _row([escape(grid.corner), *[""] * runs, *[escape(h.task) for h in grid.headings]]),
         _row(["", *[""] * runs, *[escape(h.where) for h in grid.headings]]),
         _row(["", *["runs"] * runs, *[escape(h.metric) for h in grid.headings]]),
+        _row(["", *[""] * runs, *[escape(h.remark) for h in grid.headings]]),
         _row(["", *[""] * runs, *[escape(h.size) for h in grid.headings]]),
     ]
     heads = [heads[0], *[head for head in heads[1:] if set(head) - set(" &\\")]]

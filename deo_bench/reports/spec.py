@@ -37,7 +37,8 @@ class ReportSpec(BaseModel):
     what stands side by side in a table, the slowest first; whatever is not in it has tables of its own. metric: another
     than the protocol's, computed anew from the predictions. group: a setting of the grid, whose values make blocks of
     rows. baseline: label of the row that differences are to, or `untrained`; sort: `plan`, or a task to sort by; notes:
-    paragraphs for the page; confusion: labels of the rows whose confusion matrices are drawn; formats: what
+    paragraphs for the page; published: `all`, or sources of published numbers and CSV files, to stand beside ours (files
+    relative to this one); confusion: labels of the rows whose confusion matrices are drawn; formats: what
     `write_report` writes beside the tidy scores; bounds: task -> the scores, as shares, that become 0 and 1 in
     inter-quartile means, else the least and the greatest of the table; pair: the two factors of a heat map.
     """
@@ -61,12 +62,23 @@ class ReportSpec(BaseModel):
     sort: str = "plan"
     notes: tuple[str, ...] = ()
     confusion: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
     formats: tuple[Form, ...] = Field(default=ALL_FORMS, min_length=1)
     bounds: dict[str, tuple[float, float]] = {}
     pair: tuple[str, str] | None = None
 
     @field_validator(
-        "tasks", "probes", "bands", "weights", "partitions", "steps", "rows", "columns", "formats", "confusion"
+        "tasks",
+        "probes",
+        "bands",
+        "weights",
+        "partitions",
+        "steps",
+        "rows",
+        "columns",
+        "formats",
+        "confusion",
+        "published",
     )
     @classmethod
     def _once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -140,7 +152,9 @@ class ReportSpec(BaseModel):
 
 def read_spec(path: Path) -> ReportSpec:
     """A report file; a mistake in it is one line that names file, key and what would be right."""
-    return check_spec(plain(read_toml(path)), str(path))
+    spec = check_spec(plain(read_toml(path)), str(path))
+    sources = [str(path.parent / name) if name.endswith(".csv") else name for name in spec.published]
+    return spec.model_copy(update={"published": tuple(sources)})
 
 
 def check_spec(table: dict[str, Any], where: str) -> ReportSpec:

@@ -45,10 +45,14 @@ def difference_text(gain: Difference) -> str:
 
 
 def metric_name(column: Column) -> str:
-    """The metric as a heading says it: where less is better, and where it is not the protocol's, it says so."""
+    """The metric as a heading says it; where less is better it says so."""
     name = metric_word(column.metric) or "no score"
-    name = f"{name}, less is better" if column.direction == "min" else name
-    return f"{name} (not the protocol's)" if column.protocol_metric else name
+    return f"{name}, less is better" if column.direction == "min" else name
+
+
+def metric_remark(column: Column) -> str:
+    """What a heading adds where a metric is not the protocol's."""
+    return "not the protocol's" if column.protocol_metric else ""
 
 
 def metric_word(metric: str) -> str:

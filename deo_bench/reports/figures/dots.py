@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from deo_bench.reports.figures.style import WIDTH
 from deo_bench.reports.palette import UNTAUGHT, colours
 from deo_bench.reports.table import Row, Table
-from deo_bench.reports.wording import UNRESOLVED, metric_name, size, where
+from deo_bench.reports.wording import UNRESOLVED, metric_name, metric_remark, size, where
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,7 +99,7 @@ def _figure(table: Table, rows: Sequence[Row], view: View, places: Sequence[int]
 
 def _panel(axes: Axes, table: Table, rows: Sequence[Row], place: int, view: View) -> None:
     column = table.columns[place]
-    told = [column.task, where(column, table.varying), metric_name(column), size(column)]
+    told = [column.task, where(column, table.varying), metric_name(column), metric_remark(column), size(column)]
     axes.set_title("\n".join(textwrap.fill(line, 30) for line in told if line), loc="left", parse_math=False)
     axes.grid(axis="x", color="0.92", linewidth=0.6)
     if view == "differences":

@@ -6,7 +6,18 @@ from collections.abc import Callable
 
 from deo_bench.reports.answer import Answer
 from deo_bench.reports.section import Section
-from deo_bench.reports.sections import confusion, cost, curves, effects, expectations, maps, scores, seeds, summary
+from deo_bench.reports.sections import (
+    confusion,
+    cost,
+    curves,
+    effects,
+    expectations,
+    maps,
+    published,
+    scores,
+    seeds,
+    summary,
+)
 
 KINDS: tuple[Callable[[Answer], list[Section]], ...] = (
     scores.main,
@@ -18,6 +29,7 @@ KINDS: tuple[Callable[[Answer], list[Section]], ...] = (
     cost.sections,
     confusion.sections,
     maps.sections,
+    published.sections,
     scores.other_probes,
 )
 """In the order of the page."""

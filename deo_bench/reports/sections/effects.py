@@ -145,7 +145,8 @@ def _pairing(made: Sequence[_Made], place: int) -> tuple[str, ...]:
 
 def _caption(table: Table, full: Cells, comparisons: int) -> str:
     sentences = [
-        "Points. A main effect is what a level changes against the first level of its factor, the mean over all levels "
+        "Effects of the factors, in points. A main effect is what a level changes against the first level of its "
+        "factor, the mean over all levels "
         "of the other factors. An interaction is how much more two levels change together than both do apart: below "
         "zero, each helps less where the other is there already; where one is resolved, the main effects of its "
         "factors are no rule, and the cells are to be read one by one.",

@@ -16,12 +16,19 @@ from deo_bench.reports.wording import title
 BLOCK = "published, same protocol"
 
 
-def sections(answer: Answer, sources: Sequence[str] | None = None) -> list[Section]:
-    """What was published on the report's tasks; sources: names or result CSVs, none for all that ship.
+EVERY = "all"
+"""In a report's list of sources: all that ship and do not contradict a better one."""
+
+
+def sections(answer: Answer) -> list[Section]:
+    """What was published on the report's tasks, of the sources that the report names; nothing where it names none.
 
     A table of ours comes again with published rows below it, where there are any of the same protocol, probe, metric,
     bands and partition. All others on the same tasks follow as tables of their own.
     """
+    if not answer.spec.published:
+        return []
+    sources = None if answer.spec.published == (EVERY,) else list(answer.spec.published)
     made = []
     columns = [column for table in answer.tables for column in table.columns]
     for table in answer.tables:

@@ -105,6 +105,11 @@ class _Over:
         return found if found in self.whole else None
 
     @property
+    def _is_mixed(self) -> bool:
+        """Whether more is better on some tasks and less on others."""
+        return len({column.sign for column in self.columns}) > 1
+
+    @property
     def ranked(self) -> list[Entry]:
         """The rows that are ranked: the cells, or where there are not two of them baselines too."""
         cells = [entry for entry in self.whole if entry.kind == "cell"]
@@ -145,17 +150,17 @@ class _Over:
             blocks.append((block, tuple(lines)))
         headings = [
             Heading("mean", "percent"), Heading("average rank", f"of {len(ranking.ranks)}" if ranking else ""),
-            Heading("inter-quartile mean", "normalised"),
+            Heading("IQM", "normalised"),
         ]  # fmt: skip
         if self.base:
-            headings.append(Heading("P(better)", f"than {self.base.title}"))
+            headings.append(Heading("P(better)", "than baseline"))
         return Grid(
             "over tasks", title(self.table), self._caption(ranking), tuple(headings), tuple(blocks), tuple(number.notes)
         )
 
     def _means(self) -> dict[str, Cell]:
         """The mean over tasks of each row with scores on all of them, led by what is better than every other cell."""
-        if len({column.sign for column in self.columns}) > 1:
+        if self._is_mixed:
             return {}
         runs = {e.title: together([self.scores[e.title][c.task] for c in self.columns]) for e in self.whole}
         runs = {label: found for label, found in runs.items() if found}
@@ -174,8 +179,8 @@ class _Over:
         cell = means.get(label)
         if cell is None or cell.estimate is None:
             mixed = "more is better on some tasks, less on others: no mean"
-            same = "no seed has scores on every task" if means else mixed
-            return Slot(HOLE, notes=number([self._lacks(label) or same]))
+            why = mixed if self._is_mixed else "no seed has scores on every task"
+            return Slot(HOLE, notes=number([self._lacks(label) or why]))
         return Slot(estimate_text(cell.estimate), cell.is_best, is_second=cell.is_second)
 
     def _rank(self, label: str, ranking: Ranking | None, number: Footnotes) -> Slot:
@@ -238,14 +243,14 @@ class _Over:
         sentences.append(_BOLD)
         sentences += [_of_ranks(ranking)] if ranking else []
         sentences.append(
-            f"Inter-quartile mean: of the scores of all tasks and seeds, 0 and 1 being {self._bounds_said()}, without "
-            "the lowest and the highest quarter; its interval is from resampling seeds within each task, and too "
+            f"IQM: the inter-quartile mean of the scores of all tasks and seeds, 0 and 1 being {self._bounds_said()}, "
+            "without the lowest and the highest quarter; its interval is from resampling seeds within each task, and too "
             "narrow where these are few."
         )
         if self.base:
             sentences.append(
-                f"P(better): how often a run of the row is better than one of {self.base.title}, the mean over tasks, "
-                "seeds unpaired; 0.5 is a toss-up."
+                f"P(better): how often a run of the row is better than one of {self.base.title!r}, the mean over "
+                "tasks, seeds unpaired; 0.5 is a toss-up."
             )
         return " ".join([*sentences, measured_under(self.table)])
 

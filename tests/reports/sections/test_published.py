@@ -16,14 +16,16 @@ from tests.reports.conftest import FakeStore
 TASKS = ("m-eurosat", "cover")
 
 
-def answer(fake: FakeStore, protocol: str = "tgb-v0.4", bands: str = "rgb") -> Answer:
+def answer(
+    fake: FakeStore, protocol: str = "tgb-v0.4", bands: str = "rgb", sources: tuple[str, ...] = ("all",)
+) -> Answer:
     entries: list[Entry] = []
     for label, share in (("a", 0.5), ("b", 0.7)):
         for task in TASKS:
             entry = fake.cell(label, [share, share + 0.01], task, protocol=protocol, bands=bands)
         entries.append(entry)
     scope = Scope(TASKS, {protocol: ("knn5_l2",)}, (bands,), experiment="own.toml")
-    return make_answer(ReportSpec(), entries, scope, fake.root)
+    return make_answer(ReportSpec(published=sources), entries, scope, fake.root)
 
 
 def test_published_rows_stand_below_ours_and_ours_stay_as_they_are(fake: FakeStore) -> None:
@@ -56,5 +58,9 @@ def test_the_others_are_folded_and_only_of_our_tasks(fake: FakeStore) -> None:
 
 
 def test_sources_can_be_named(fake: FakeStore, tmp_path: Path) -> None:
-    (made,) = sections(answer(fake), ["terrafm"])
+    (made,) = sections(answer(fake, sources=("terrafm",)))
     assert made.title == "Published, other protocols: TerraFM: tables of its repository"
+
+
+def test_nothing_is_shown_unasked(fake: FakeStore) -> None:
+    assert sections(answer(fake, sources=())) == []
