@@ -304,7 +304,7 @@ def _is_pattern(name: str) -> bool:
 def bands_scored(rows: Rows, label: str, task: str, one: Declared) -> list[str] | None:
     """The band sets that a row is scored on; none where any will do, as for the majority class."""
     row = rows.rows[label]
-    if row.part is not None and row.part.use == "x":
+    if row.part is not None and row.part.use == "majority":
         return None
     return list(dict.fromkeys(request.bands for request in scores_wanted(rows, row, task, one)))
 

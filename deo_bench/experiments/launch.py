@@ -112,7 +112,7 @@ class Launch:
         return True
 
     def _tidy(self) -> None:
-        """Remove what runs whose process was killed when all was written have left: state to resume from, and claims."""
+        """Remove what is left of processes that were killed when all was written: state to resume from, and claims."""
         for run in self.plan.runs.values():
             stored = self.plan.store.run(run.name)
             is_left = stored.resume_path.exists() or (stored.path / "lease").exists()

@@ -72,8 +72,12 @@ def _character(one: str) -> str:
     if len(parts) == 2 and parts[1] in _ACCENTS and parts[0].isascii() and parts[0].isalpha():
         return rf"{_ACCENTS[parts[1]]}{{{parts[0]}}}"
     plain = unicodedata.normalize("NFKD", one)
-    if plain != one and all(c.isascii() or c in "⁄" or c in _MATHS or unicodedata.category(c) in _UNSEEN for c in plain):
+    if plain != one and all(c.isascii() or c == "⁄" or c in _MATHS or _is_unseen(c) for c in plain):
         way = {"<super>": r"\textsuperscript{%s}", "<sub>": r"\textsubscript{%s}"}
         made = "".join(map(_character, plain))
         return way.get(unicodedata.decomposition(one).split(" ")[0], "%s").replace("%s", made)
-    return "" if unicodedata.category(one) in _UNSEEN else f"{{[}}U+{ord(one):04X}{{]}}"
+    return "" if _is_unseen(one) else f"{{[}}U+{ord(one):04X}{{]}}"
+
+
+def _is_unseen(one: str) -> bool:
+    return unicodedata.category(one) in _UNSEEN

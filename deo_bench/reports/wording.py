@@ -174,11 +174,13 @@ def _leading(table: Table) -> list[str]:
 
 def _asked_metric(table: Table) -> list[str]:
     """Says of a metric that was asked for that it is not the protocol's, and which that is."""
-    asked = {(column.metric, column.protocol_metric) for column in table.columns if column.protocol_metric}
+    asked = [column for column in table.columns if column.protocol_metric]
+    if not asked:
+        return []
+    own = " or ".join(dict.fromkeys(metric_word(column.protocol_metric) for column in asked))
     return [
-        f"{metric_word(metric)} was asked for and computed anew from the predictions; the protocol's metric is "
-        f"{metric_word(own)}."
-        for metric, own in sorted(asked)
+        f"{metric_word(asked[0].metric)} is what this report asks for, computed anew from the predictions; the "
+        f"protocol's metric is {own}."
     ]
 
 

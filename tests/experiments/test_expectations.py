@@ -101,8 +101,11 @@ def test_bands_are_named_where_both_rows_are_scored_on_several(shared: Place) ->
 
 
 def test_the_majority_class_is_there_under_any_bands(shared: Place) -> None:
-    (one,) = declared(shared, HELD.replace("untrained", "majority class"))
-    assert one.comparisons[0].bands == "s2_10"
+    """Its one score is under the largest of the students' sets, and stands beside a student of another."""
+    cells = '[[cells]]\nname = "rgb"\nstudent.bands = ["rgb"]\n[[cells]]\nname = "ten"\nstudent.bands = ["s2_10"]\n'
+    text = EXPERIMENT.replace("[grid]\nobjective.expand.weight = [0.0, 1.0]", cells)
+    shared.file.write_text(f'{text}\n[[expect]]\nbetter = ["rgb", "ten"]\nthan = "majority class"\n')
+    assert [one.bands for one in expected_of(shared.plan())[0].comparisons] == ["rgb", "s2_10"]
 
 
 def test_untrained_is_also_the_cell_that_is(shared: Place) -> None:

@@ -60,6 +60,8 @@ def verdict(one: Declared, ours: list[Measured], theirs: list[Measured]) -> Judg
         (0.0005, 0.0, "undecided"),
         (0.05, 0.03, "held"),
         (0.02, 0.05, "refuted"),
+        (0.02, 0.0195, "undecided"),
+        (0.0, -0.05, "held"),
         (-0.02, -0.05, "held"),
         (-0.05, -0.02, "refuted"),
     ],

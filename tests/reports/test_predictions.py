@@ -114,3 +114,17 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     for path in tmp_path.iterdir():
         with pytest.raises(StoreError, match="torn or foreign"):
             read_predictions(path)
+
+
+def test_an_archive_whose_end_counts_fewer_arrays_loses_none(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    np.savez(path, **ARRAYS)  # what can be lost unseen, the groups, comes last
+    whole = path.read_bytes()
+    for at in range(len(whole) - 22, len(whole)):
+        for byte in range(5):
+            path.write_bytes(whole[:at] + bytes([byte]) + whole[at + 1 :])
+            try:
+                found = read_predictions(path)
+            except StoreError:
+                continue
+            assert holds(found, ARRAYS), f"byte {at - len(whole)} as {byte}"

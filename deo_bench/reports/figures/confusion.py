@@ -99,11 +99,10 @@ def _matrix(axes: Axes, panel: Matrix, inches: float) -> None:
     limit = max(float(np.abs(panel.shares).max()), 0.01) if panel.is_difference else 1.0
     low, colour = (-limit, "PuOr") if panel.is_difference else (0.0, "Blues")
     shown = panel.shares if panel.is_difference else 0.85 * panel.shares  # dark enough for white, not for black ink
-    axes.imshow(shown, cmap=colour, vmin=low, vmax=limit, aspect="auto", interpolation="nearest")
-    axes.set_xticks(np.arange(count + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(count + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=0.6)
-    axes.set_axisbelow(False)
+    edges = np.arange(count + 1) - 0.5
+    axes.pcolormesh(edges, edges, shown, cmap=colour, vmin=low, vmax=limit, edgecolors="white", linewidth=0.5)
+    axes.set_xlim(-0.5, count - 0.5)
+    axes.set_ylim(count - 0.5, -0.5)
     names = [_cut(name) for name in panel.names]
     step = _every(count, inches)
     places = list(range(0, count, step))

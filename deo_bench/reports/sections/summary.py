@@ -244,8 +244,8 @@ class _Over:
         sentences += [_of_ranks(ranking)] if ranking else []
         sentences.append(
             f"IQM: the inter-quartile mean of the scores of all tasks and seeds, 0 and 1 being {self._bounds_said()}, "
-            "without the lowest and the highest quarter; its interval is from resampling seeds within each task, and too "
-            "narrow where these are few."
+            "without the lowest and the highest quarter; its interval is from resampling seeds within each task, and "
+            "too narrow where these are few."
         )
         if self.base:
             sentences.append(

@@ -22,7 +22,7 @@ def texts(axes: object) -> dict[tuple[float, float], str]:
 def test_a_matrix_has_its_shares_names_and_support() -> None:
     with styled():
         axes = confusion_figure([matrix(), matrix()], "here").axes[0]
-    assert np.allclose(axes.images[0].get_array(), 0.85 * SHARES)
+    assert np.allclose(axes.collections[0].get_array(), 0.85 * SHARES)
     told = texts(axes)
     assert (told[0, 0], told[1, 0], told[1, 1], told[2, 2]) == ("90", "10", "50", "100")
     assert (2, 0) not in told and (1, 2) not in told  # nothing, and what rounds to nothing
@@ -35,7 +35,7 @@ def test_a_difference_has_signs_and_zero_in_the_middle() -> None:
     less = SHARES - SHARES[::-1]
     with styled():
         axes = confusion_figure([matrix(less, is_difference=True)], "here").axes[0]
-    image = axes.images[0]
+    image = axes.collections[0]
     assert image.get_clim() == (-np.abs(less).max(), np.abs(less).max())
     assert np.allclose(image.get_array(), less)
     assert texts(axes)[0, 0] == "+90" and texts(axes)[2, 0] == "-100"

@@ -58,6 +58,7 @@ def test_where_less_is_better_the_front_goes_down() -> None:
         axes = pareto_figure([panel(-1)], "GMACs", "here").axes[0]
     (stepped,) = (line for line in axes.lines if line.get_label() == "front")
     assert stepped.get_xydata().tolist() == [[2, 40]]
+    assert stepped.get_drawstyle() == "steps-post"  # a cost buys what the best row up to it has
 
 
 def test_numbers_cover_neither_one_another_nor_a_point() -> None:

@@ -87,7 +87,8 @@ def test_cells_of_other_lengths_end_where_they_end(fake: FakeStore, scope: Scope
 def test_nothing_where_no_step_and_no_partition_was_scored(fake: FakeStore, scope: Scope) -> None:
     entry = fake.cell("both", [0.5, 0.6])
     finish(fake, entry, steps=30)
-    assert curves.sections(answer_of(fake, scope, [entry])) == []
+    untrained = replace(fake.cell("untrained", [0.3, 0.3]), kind="baseline", is_untrained=True)
+    assert curves.sections(answer_of(fake, scope, [entry, untrained])) == []
 
 
 def few(fake: FakeStore, label: str, names: dict[str, float], **fields: Any) -> Entry:
