@@ -39,7 +39,7 @@ def known_as(name: str) -> str:
 
 def is_same_data_set(one: str, other: str) -> bool:
     """Whether two names mean one data set."""
-    return bool(one and other) and known_as(one) == known_as(other)
+    return known_as(one) == known_as(other) != ""
 
 
 def _bare(name: str) -> str:

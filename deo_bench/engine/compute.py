@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from deo_bench.engine.training import Training
 from deo_bench.features import Images
 from deo_bench.recipe import canonical
 
+_KNOWN: dict[tuple[Any, ...], int] = {}
 _BACKWARD = 2
 """Times the forward pass: gradients of what goes in, and of the weights."""
 
@@ -50,12 +50,11 @@ def compute_of(training: Training, statistics: Statistics) -> dict[str, Any]:
 
 
 def _counted(training: Training, statistics: Statistics) -> dict[str, Any]:
-    views = training.recipe.views
-    student = _count_of(training.student)
+    views, student = training.recipe.views, training.student
     sizes = dict.fromkeys(crops.size for _, _, crops in views.crops())
+    kind = (type(student), canonical(training.recipe.student.model_dump(mode="json")))
     macs = {
-        sees: {size: student(_pixels(training.student, sees, size, statistics), sees) for size in sizes}
-        for sees in training.student.band_sets
+        sees: {size: _once((*kind, sees, size), student, statistics) for size in sizes} for sees in student.band_sets
     }
     needs, an_image = training.objective.needs, 0
     for sees in (*needs.local, *needs.masked):
@@ -73,9 +72,10 @@ def _counted(training: Training, statistics: Statistics) -> dict[str, Any]:
         if (who, sees) in looks:
             continue
         looks.add((who, sees))
-        other = normalisation_for(table, teacher, sees, training.student)
-        pixels = _pixels(teacher, sees, views.global_.size, statistics, other)
-        found = of_teachers.setdefault(role, {})[sees] = _count_of(teacher)(pixels, sees)
+        own = kind if teacher.follows else ()
+        key = (type(teacher), *own, canonical(table.model_dump(mode="json")), sees, views.global_.size)
+        other = normalisation_for(table, teacher, sees, student)
+        found = of_teachers.setdefault(role, {})[sees] = _once(key, teacher, statistics, other)
         an_image += views.global_.count * found
     total = 2 * an_image * training.step * training.recipe.train.batch
     return {
@@ -85,19 +85,22 @@ def _counted(training: Training, statistics: Statistics) -> dict[str, Any]:
     }
 
 
-def _count_of(backbone: Backbone) -> Callable[[Tensor, str], int]:
-    """Counts a backbone's multiply-adds on normalised pixels [1, C, H, W]."""
+def _once(key: tuple[Any, ...], backbone: Backbone, statistics: Statistics, other: Any = None) -> int:
+    """A backbone's multiply-adds of one image, counted once in a process: the runs of a grid are mostly alike.
 
-    def count(pixels: Tensor, sees: str) -> int:
+    key: what the backbone is, then the band set and the size of the image; other: a normalisation that is not its own.
+    """
+    if key not in _KNOWN:
+        sees, size = key[-2:]
+        pixels = _pixels(backbone, sees, size, statistics, other)
         try:
-            return _multiply_adds(_without_values(backbone), pixels.to("meta"), sees)
+            _KNOWN[key] = _multiply_adds(_without_values(backbone), pixels.to("meta"), sees)
         except (NotImplementedError, RuntimeError):
             # What looks at values (which expert a token goes to) has to be given some.
             real = copy.deepcopy(backbone)
             place = next((value.device for value in real.parameters()), torch.device("cpu"))
-            return _multiply_adds(real, pixels.to(place), sees)
-
-    return count
+            _KNOWN[key] = _multiply_adds(real, pixels.to(place), sees)
+    return _KNOWN[key]
 
 
 def _multiply_adds(backbone: Backbone, pixels: Tensor, sees: str) -> int:

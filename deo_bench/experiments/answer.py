@@ -69,7 +69,7 @@ def check_report(spec: ReportSpec, plan: Plan, where: str) -> None:
     labels = [row.label for row in plan.rows]
     try:
         spec.pick(labels)
-        spec.group_path(list(dict.fromkeys(path for row in plan.rows if row.kind == "cell" for path, _ in row.settings)))
+        spec.group_path({path for row in plan.rows if row.kind == "cell" for path, _ in row.settings})
         check_pair(spec.pair, entries_of(plan))
     except UserError as error:
         raise UserError(f"{where}: {error}") from None

@@ -77,7 +77,7 @@ def _cuts(grid: Grid, width: int) -> list[range]:
 
 def _widest_label(width: int) -> int:
     """Columns that a label may take before it is broken: the numbers need the others."""
-    return max(width * 2 // 5, 20)
+    return max(width * 3 // 8, 20)
 
 
 def _line(line: Line, places: Sequence[int], has_runs: bool) -> list[Text]:

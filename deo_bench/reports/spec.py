@@ -37,9 +37,9 @@ class ReportSpec(BaseModel):
     what stands side by side in a table, the slowest first; whatever is not in it has tables of its own. metric: another
     than the protocol's, computed anew from the predictions. group: a setting of the grid, whose values make blocks of
     rows. baseline: label of the row that differences are to, or `untrained`; sort: `plan`, or a task to sort by; notes:
-    paragraphs for the page; published: `all`, or sources of published numbers and CSV files, to stand beside ours (files
-    relative to this one); confusion: labels of the rows whose confusion matrices are drawn; formats: what
-    `write_report` writes beside the tidy scores; bounds: task -> the scores, as shares, that become 0 and 1 in
+    paragraphs for the page; published: `all`, or sources of published numbers and CSV files (relative to this one), to
+    stand beside ours; confusion: labels of the rows whose confusion matrices are drawn; formats: what `write_report`
+    writes beside the tidy scores; bounds: task -> the scores, as shares, that become 0 and 1 in
     inter-quartile means, else the least and the greatest of the table; pair: the two factors of a heat map.
     """
 

@@ -18,6 +18,12 @@ from tests.tiny import recipe
 WIDTH, DEPTH, PATCH = 16, 2, 8
 
 
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test counts for itself."""
+    monkeypatch.setattr(compute, "_KNOWN", {})
+
+
 def vit_macs(size: int, bands: int, width: int = WIDTH, depth: int = DEPTH, patch: int = PATCH) -> int:
     """A plain vision transformer with mean pooling: patches, then qkv, scores, values, projection and the MLP."""
     tokens = (size // patch) ** 2
@@ -67,6 +73,7 @@ def test_experts_cost_what_a_token_passes_through(cohort: Any, pack: Pack) -> No
     assert told["student_gmacs"]["s2_10"]["16"] == pytest.approx((vit_macs(16, 10) + router) / 1e9, rel=1e-5)
     assert told["train_pflops"] == 0
     assert not any(value.any() for name, value in runs["a"].student.named_buffers() if name.endswith("load"))
+    assert all(module.training for module in runs["a"].student.modules())
 
 
 def test_counting_changes_neither_weights_nor_what_is_drawn_next(cohort: Any, pack: Pack) -> None:
@@ -92,3 +99,15 @@ def test_what_cannot_be_counted_is_said_to_be_none(cohort: Any, pack: Pack, monk
     told = compute_of(runs["a"], Statistics.of(pack))
     assert told["student_gmacs"] is told["train_pflops"] is None
     assert told["parameters"] > 0
+
+
+def test_runs_that_are_alike_are_counted_once_and_others_by_themselves(
+    cohort: Any, pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = []
+    count = compute._multiply_adds
+    monkeypatch.setattr(compute, "_multiply_adds", lambda *given: counted.append(given) or count(*given))
+    runs, _, _ = cohort(a={}, b={}, wide={"student": recipe()["student"] | {"width": 32}})
+    alike, again, wide = (compute_of(run, Statistics.of(pack)) for run in runs.values())
+    assert alike == again and len(counted) == 2 * 5  # two band sets at two sizes, and the moving average
+    assert wide["teacher_gmacs"]["spectral"]["s2_10"] == pytest.approx(vit_macs(16, 10, width=32) / 1e9, rel=1e-5)

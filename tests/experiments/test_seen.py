@@ -57,8 +57,7 @@ def set_up(place: Place) -> Place:
     (place.folder / "optical.toml").write_text(TEACHER)
     text = place.file.read_text().split("[grid]")[0]
     text = text.replace('paths = ["tiny.npz"]', 'paths = ["other.npz"]')
-    text = text.replace('baselines = ["image_stats", "majority", "untrained"]',
-                        'parts = ["learned.py"]\nbaselines = ["image_stats", "majority", "untrained", "learned"]')  # fmt: skip
+    text = text.replace('"untrained"]', '"untrained", "learned"]\nparts = ["learned.py"]')
     text = text.replace("tasks = [", 'tasks = [{ use = "npz", path = "other.npz", name = "elsewhere", unit = "dn" }, ')
     text += (
         '\n[teachers.optical]\nuse = "none"\n[objective.look]\nloss = "cosine"\ntoward = "optical"\nsees = "rgb"\n'

@@ -22,7 +22,8 @@ from deo_bench.reports.table import Table
 from tests.reports.test_renders import column, made, report, reported
 
 needs_latex = pytest.mark.skipif(
-    shutil.which("pdflatex") is None, reason="needs pdflatex (texlive-latex-base, texlive-latex-recommended)"
+    not (shutil.which("pdflatex") and shutil.which("pdftotext")),
+    reason="needs pdflatex and pdftotext (texlive-latex-base, texlive-latex-recommended, poppler-utils)",
 )
 HOSTILE = (
     r"\end{document} \input{x} %& $x^2_1$ #1 {} ~^ \\ | < > \" ` ' -- --- ?` !` [2ex] * é µ × ≥ → ± ² ½ ß Å ł ő "

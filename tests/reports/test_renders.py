@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from deo_bench.reports.answer import Answer
@@ -224,3 +226,20 @@ def test_latex_has_booktabs_and_the_same_words() -> None:
     assert r"+2.1 {[}\ensuremath{-}0.9, 5.1{]} {\scriptsize\textit{unresolved}}" in tables[1]
     assert r"experiments/x\_y.toml" in text
     assert text.isascii()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_twenty_rows_of_twelve_tasks_fit_a_terminal_with_every_number_whole(width: int) -> None:
+    table = made()[0]
+    tasks = tuple(replace(column("cover"), task=f"m-bigearthnet-{place:02}") for place in range(12))
+    label = "teachers.optical.use=dinov3_vitb16, objective.optical_maps.on=early+mid+late, weight="
+    rows = tuple(
+        replace(table.rows[1], label=f"{label}{place}", cells=(table.rows[1].cells[0],) * 12) for place in range(20)
+    )
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(terminal(reported([replace(table, columns=tasks, rows=rows)]), width=width))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(cell_len, text.splitlines())) <= width and "…" not in text
+    assert text.count("42.0 ±2.0") == text.count("-11.8 [-15.3, -8.3]") == 20 * 12
+    parts = text.count("m-bigearthnet-00") and len(re.findall(r"weight=\s*19", re.sub(r"\s+", "", text)))
+    assert parts == {80: 6 + 6, 120: 3 + 4}[width], "as few parts as will do, each with its rows"

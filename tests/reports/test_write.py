@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,10 @@ from deo_bench.reports.figures.dots import dots, has_dots
 from deo_bench.reports.figures.style import encode
 from deo_bench.reports.page import page
 from deo_bench.reports.palette import UNTAUGHT, colour, colours
+from deo_bench.reports.render_markdown import markdown
 from deo_bench.reports.report import Report, make_report
 from deo_bench.reports.spec import ReportSpec, check_spec, read_spec
-from deo_bench.reports.write import stale_files, write_report
+from deo_bench.reports.write import render, stale_files, write_report
 from tests.reports.conftest import FakeStore, run_name
 
 ROOT = Path(__file__).parents[2]
@@ -167,3 +169,59 @@ def test_a_report_loads_no_torch(fake: FakeStore, tmp_path: Path) -> None:
     command = [sys.executable, "-c", LIGHT, str(fake.root), str(tmp_path / "out"), run_name("a", 0)[:12]]
     told = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
     assert told.returncode == 0, told.stderr
+
+
+class Outline(HTMLParser):
+    """Every element closed in its order, and ids that are one each."""
+
+    VOID = ("meta", "br", "img", "link", "hr")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.cells: list[int] = []
+        self.widths: list[set[int]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        if tag == "table":
+            self.widths.append(set())
+        if tag == "tr":
+            self.cells.append(0)
+        if tag in ("td", "th"):
+            self.cells[-1] += int(dict(attrs).get("colspan") or 1)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids += [value for name, value in attrs if name == "id" and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, f"</{tag}> closes something else"
+        if tag == "tr":
+            self.widths[-1].add(self.cells[-1])
+
+
+def test_the_pages_markup_is_right(made: Report) -> None:
+    text = page(made)
+    outline = Outline()
+    outline.feed(text)
+    outline.close()
+    assert outline.open == []
+    assert len(outline.ids) == len(set(outline.ids)) > 20, "an id of one figure is another's"
+    referred = set(re.findall(r'href="#([^"]*)"|url\(#([^)]*)\)', text))
+    assert {one or other for one, other in referred} <= set(outline.ids)
+    assert outline.widths and all(len(widths) == 1 for widths in outline.widths), "a row is shorter than its table"
+
+
+def test_markdown_links_the_figures_that_are_beside_it(made: Report, tmp_path: Path) -> None:
+    write_report(made, tmp_path)
+    linked = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", (tmp_path / "table.md").read_text())
+    assert {"scores.png", "differences.png"} <= set(linked) and all((tmp_path / name).is_file() for name in linked)
+    assert "![" not in markdown(made), "a text without files has no links to them"
+
+
+def test_two_figures_of_one_name_are_a_mistake_of_ours(made: Report) -> None:
+    with pytest.raises(ValueError, match="one name"):
+        render(replace(made, sections=(*made.sections, *made.sections)))

@@ -36,7 +36,7 @@ _TALLEST = 8.5
 class Panel:
     """One task's scores as shares, [R, C]: means, half their intervals' widths, differences to the first cell.
 
-    NaN where there is no score; sign: 1 where more is better, -1 where less is; heading: lines above the panel.
+    NaN where there is none; sign: 1 where more is better, -1 where less is; heading: lines above the panel.
     """
 
     heading: tuple[str, ...]
@@ -148,7 +148,7 @@ def _cell(axes: Axes, panel: Panel, at: tuple[int, int], shade: float, colours: 
     ink = _ink(colours(shade))
     gain = panel.differences[at]
     half = f" ±{number(panel.halves[at])}" if has_halves and np.isfinite(panel.halves[at]) else ""
-    has_gain = bool(np.isfinite(gain)) and at != (0, 0)
+    has_gain = bool(np.isfinite(gain))
     lift = 3.2 if has_gain else 0
     axes.annotate(number(panel.values[at]) + half, (column, row), (0, lift), textcoords="offset points", ha="center",
                   va="center", fontsize=_LETTERS, color=ink)  # fmt: skip

@@ -38,11 +38,13 @@ def sections(answer: Answer) -> list[Section]:
     parts: list[Grid | Drawing] = []
     notes: dict[str, None] = {}
     for table in answer.main:
-        cells = grid_of(_shown(answer, table))
-        if cells is None:
+        shown = _shown(answer, table)
+        count = sum(bool(entry.settings) for entry in shown)
+        if count > MOST_CELLS:
+            notes[f"Left out: {count:,} cells have too many effects to read; choose some."] = None
             continue
-        if len(cells.labels) > MOST_CELLS:
-            notes[f"Left out: a grid of {len(cells.labels):,} cells has too many effects to read."] = None
+        cells = grid_of(shown)
+        if cells is None:
             continue
         scored = [_scores(answer, column, cells) for column in table.columns]
         grid = _effects(table, cells, scored)
@@ -61,7 +63,7 @@ def heading(column: Column, table: Table) -> Heading:
 
 def _shown(answer: Answer, table: Table) -> list[Entry]:
     rows = {row.label for row in table.rows}
-    return [entry for entry in answer.entries if entry.title in rows]
+    return [entry for entry in answer.entries if entry.kind == "cell" and entry.title in rows]
 
 
 def _scores(answer: Answer, column: Column, cells: Cells) -> Scored:
