@@ -63,7 +63,7 @@ def make_answer(
 ) -> Answer:
     """The tables of a report, and what its other sections are made of, from what is in a store."""
     problems: list[str] = []
-    frame = read_scores(store, problems)
+    frame = read_scores(store, problems, {subject for entry in entries for _, subject in entry.subjects})
     narrowed = spec.narrow(scope)
     finder = Scores(frame, entries, narrowed, problems)
     layout = Layout(

@@ -83,6 +83,10 @@ class Scores:
         self._rows: dict[tuple[Any, ...], list[Any]] = {}
         for row in wanted.itertuples(index=False):
             self._rows.setdefault((row.subject, row.task, row.protocol, row.probe, row.partition), []).append(row)
+        self._resampler.expect(row for rows in self._rows.values() for row in rows)
+        self._by_place: dict[tuple[str, ...], list[Any]] = {}
+        for (_, *where), found in self._rows.items():
+            self._by_place.setdefault(tuple(where), []).extend(found)
 
     def column(
         self,
@@ -99,13 +103,7 @@ class Scores:
 
         metric: another than the protocol's, to be computed anew from the predictions.
         """
-        rows = [
-            row
-            for (subject, *where), found in self._rows.items()
-            if tuple(where) == (task, protocol, probe, partition)
-            for row in found
-            if row.bands == bands
-        ]
+        rows = [row for row in self._by_place.get((task, protocol, probe, partition), ()) if row.bands == bands]
         rows = [row for row in rows if row.subject in self._cells] or rows
         blank = Column(task, probe, protocol, bands, weights, partition=partition, step=step)
         if not rows:
