@@ -165,6 +165,16 @@ def test_another_metric_is_computed_anew_and_said_not_to_be_the_protocols(fake: 
     assert own.columns[0].protocol_metric == "" and "asks for" not in score_grid(own).caption
 
 
+def test_the_protocols_metric_is_still_found_beside_another(fake: FakeStore, scope: Scope) -> None:
+    entries = cells(fake)
+    finder = reported(fake, entries, scope, metric="macro_f1").answer.finder
+    at = ("cover", "knn5_l2", "scenes-v1", "s2_10", "student")
+    values = [
+        finder.find(entries[0], finder.column(*at, metric=metric)).scores[0].value for metric in (None, "macro_f1")
+    ]
+    assert values[0] == pytest.approx(0.3) != pytest.approx(values[1], abs=1e-4)
+
+
 def test_one_run_by_another_metric_has_the_bootstraps_interval_and_not_the_scores_own(
     fake: FakeStore, scope: Scope
 ) -> None:
