@@ -50,7 +50,7 @@ def test_from_a_plan_to_a_report(shell: Shell) -> None:
     assert {"index.html", "table.md", "table.tex", "table.csv", "scores.csv"} <= written
 
     again = shell("run", "tiny.toml", "--data", "data", "--format", "markdown")
-    assert "runs trained" not in again and "| weight=1.0 |" in re.sub(r" +", " ", again)
+    assert "3 runs trained" not in again and "| weight=1.0 |" in re.sub(r" +", " ", again)
     assert "nothing to do: 3 runs" in shell("plan", "tiny.toml", "--data", "data")
     assert shell("runs").count("done") == 3
     assert r"\toprule" in shell("run", "tiny.toml", "--data", "data", "--format", "latex")

@@ -22,7 +22,7 @@ from deo_bench.data.tiff import FolderImages
         ("EuroSAT (RGB, train split)", "EuroSAT_MS"),
         ("BigEarthNet-S2", "m-bigearthnet"),
         ("BigEarthNet v2.0", "bigearthnet"),
-        ("fMoW", "fMoW-Sentinel"),
+        ("fMoW", "fMoW-Sentinel (train split)"),
         ("Functional Map of the World", "fmow"),
         ("So2Sat LCZ42", "m-so2sat"),
         ("brick kiln", "m-brick-kiln"),

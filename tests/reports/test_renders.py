@@ -144,6 +144,14 @@ def test_unpaired_differences_are_said() -> None:
     assert any("no seed in common with 'untrained'" in note for note in grids(changed)[1].footnotes)
 
 
+@pytest.mark.parametrize(("half", "corrected", "is_unresolved"), [(0.05, 0.2, True), (0.2, 0.01, False)])
+def test_what_is_resolved_is_the_corrected_p_values_to_say(half: float, corrected: float, is_unresolved: bool) -> None:
+    table = made()[0]
+    cells = tuple(replace(cell, difference=gain(0.1, half), corrected=corrected) for cell in table.rows[1].cells)
+    shown = grids(replace(table, rows=(table.rows[0], replace(table.rows[1], cells=cells))))[1].lines[0].slots
+    assert [slot.is_unresolved for slot in shown] == [is_unresolved] * 2
+
+
 def test_without_a_baseline_row_there_is_one_view() -> None:
     table = made()[0]
     rows = tuple(replace(row, cells=tuple(replace(cell, difference=None) for cell in row.cells)) for row in table.rows)
