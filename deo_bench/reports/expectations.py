@@ -18,6 +18,7 @@ from deo_bench.reports.statistics import (
     against,
     alike,
     difference,
+    has_spread,
     holm,
     one_sided,
     seeds_needed,
@@ -136,7 +137,7 @@ def compared(
     made = Judged(one, "undecided", gain, seeds=seeds, notes=notes)
     if seeds and gain.seeds == 1:
         return replace(made, reason=ONE_SEED)
-    if gain.value != 0 and sum(part.variance for part in gain.parts) <= (1e-9 * gain.value) ** 2:
+    if not has_spread(gain.value, gain.parts):
         return replace(made, reason=NO_SPREAD)
     if one.within is None:
         return replace(made, p=against(gain, one.by).p)

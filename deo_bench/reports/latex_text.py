@@ -76,7 +76,7 @@ def _character(one: str) -> str:
         way = {"<super>": r"\textsuperscript{%s}", "<sub>": r"\textsubscript{%s}"}
         made = "".join(map(_character, plain))
         return way.get(unicodedata.decomposition(one).split(" ")[0], "%s").replace("%s", made)
-    return "" if _is_unseen(one) else f"{{[}}U+{ord(one):04X}{{]}}"
+    return "" if _is_unseen(one) else rf"{{[}}U+{ord(one):04X}{{]}}\allowbreak{{}}"
 
 
 def _is_unseen(one: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from math import factorial
 from typing import Any
 
 from deo_bench.reports.answer import Answer
@@ -271,9 +270,7 @@ _BOLD = (
 
 def _of_ranks(ranking: Ranking) -> str:
     """What may be said of ranks: Friedman's test and the critical difference."""
-    # the F statistic is infinite where all tasks agree; no test of ranks can be surer than a permutation is
-    p = max(ranking.p, 1 / factorial(len(ranking.ranks)) ** (ranking.tasks - 1))
-    told = "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
+    told = "p < .001" if ranking.p < 0.001 else f"p = {ranking.p:.3f}".replace("0.", ".", 1)
     return (
         f"Ranks of the means over seeds, 1 is best: Friedman's test {told} over {ranking.tasks} tasks; average ranks "
         f"closer than {ranking.critical:.2f} (Nemenyi's critical difference at 5 %) are not told apart. Tasks are "

@@ -9,6 +9,7 @@ from deo_bench.reports.statistics.interval import (
     Side,
     contrast,
     difference,
+    has_spread,
     mean_over_seeds,
     together,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "friedman",
     "holm",
     "interquartile",
+    "has_spread",
     "iqm",
     "mean_over_seeds",
     "normalise",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -27,6 +27,9 @@ from deo_bench.reports.statistics.pvalue import p_value
 Pairing = Literal["paired", "unpaired", "one run"]
 """`paired`: over common seeds and test images; `unpaired`: no common seed, test images still in common; `one run`:
 a side is a single run without a seed, so that only the other sides' seeds vary."""
+
+NO_SPREAD = 1e-9
+"""Standard errors below this share of the value are rounding."""
 
 Side = tuple[float, Sequence[Measured]]
 """A weight and the scores whose mean it weighs."""
@@ -127,6 +130,11 @@ def weighed(value: float, parts: Sequence[Part], seeds: int, pairing: Pairing) -
     return Difference(value, low, high, p_value(value, parts), df, seeds, pairing, tuple(parts))
 
 
+def has_spread(value: float, parts: Sequence[Part]) -> bool:
+    """Whether the variance of a value is more than rounding; a value of zero needs none."""
+    return value == 0 or sum(part.variance for part in parts) > (NO_SPREAD * value) ** 2
+
+
 def _is_one_run(scores: Sequence[Measured]) -> bool:
     return len(scores) == 1 and scores[0].seed is None
 
@@ -150,7 +158,7 @@ def _paired(sides: Sequence[Side], pairing: Pairing) -> Difference:
     parts = [image_part(replicates, min(units_of(scores) for _, scores in sides))]
     if len(values) > 1:
         parts.append(seed_part(values))
-    return weighed(float(values.mean()), parts, len(values), pairing)
+    return _judged(weighed(float(values.mean()), parts, len(values), pairing))
 
 
 def _unpaired(sides: Sequence[Side]) -> Difference:
@@ -163,7 +171,12 @@ def _unpaired(sides: Sequence[Side]) -> Difference:
     parts = [images_of(images, min(units_of(scores) for _, scores in sides))]
     parts += [seed_part(values_of(scores), weight) for weight, scores in sides if len(scores) > 1]
     seeds = min(len(scores) for _, scores in sides if not _is_one_run(scores))
-    return weighed(value, parts, seeds, "unpaired")
+    return _judged(weighed(value, parts, seeds, "unpaired"))
+
+
+def _judged(gain: Difference) -> Difference:
+    """Runs that agree to the digit on few images show no spread, by which nothing can be judged: p is then 1."""
+    return gain if has_spread(gain.value, gain.parts) else replace(gain, p=1.0)
 
 
 def _interval(value: float, parts: Sequence[Part]) -> tuple[float, float, float]:

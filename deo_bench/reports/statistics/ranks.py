@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import factorial
 
 import numpy as np
 from scipy import stats
@@ -51,13 +52,17 @@ def rank_rows(
 
 
 def friedman(average_ranks: Sequence[float], tasks: int) -> tuple[float, float, float]:
-    """Friedman's chi square of average ranks, its F statistic, and that one's p value."""
+    """Friedman's chi square of average ranks, its F statistic, and that one's p value.
+
+    p is not below (1 / k!)^(N - 1), which is how often all N tasks agree by chance on an order of k rows.
+    """
     k = len(average_ranks)
     squares = float(np.sum(np.square(average_ranks)))
     chi_square = 12 * tasks / (k * (k + 1)) * (squares - k * (k + 1) ** 2 / 4)
     left = tasks * (k - 1) - chi_square
     f = (tasks - 1) * chi_square / left if left > 1e-9 else np.inf
-    return chi_square, float(f), float(stats.f.sf(f, k - 1, (k - 1) * (tasks - 1)))
+    least = factorial(k) ** -(tasks - 1.0) if k <= 20 else 0.0
+    return chi_square, float(f), max(float(stats.f.sf(f, k - 1, (k - 1) * (tasks - 1))), least)
 
 
 def critical_difference(rows: int, tasks: int, level: float = 1 - LEVEL) -> float:

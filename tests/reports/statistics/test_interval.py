@@ -196,10 +196,10 @@ def test_one_image_one_seed_no_spread() -> None:
     one = [Measured(0, 1.0, np.ones(50), 1)]
     other = [Measured(0, 0.0, np.zeros(50), 1)]
     found = difference(one, other)
-    assert (found.value, found.low, found.high, found.p, found.df) == (1, 1, 1, 0, 1)
+    assert (found.value, found.low, found.high, found.p, found.df) == (1, 1, 1, 1, 1)
     assert difference(one, one).p == 1
     apart = difference(one, [Measured(5, 0.0, np.zeros(50), 1)])
-    assert (apart.p, apart.seeds, len(apart.parts)) == (0, 1, 1)
+    assert (apart.p, apart.seeds, len(apart.parts)) == (1, 1, 1)
 
 
 def test_tasks_together_by_hand() -> None:
