@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
 from deo_bench import __version__
-from deo_bench.reports.figures.style import encode
 from deo_bench.reports.report import Report
 from deo_bench.reports.resample import RESAMPLES
 from deo_bench.reports.section import Drawing
@@ -16,8 +16,8 @@ from deo_bench.reports.wording import UNRESOLVED
 _TEMPLATE = Path(__file__).parent / "templates" / "page.html"
 
 
-def page(report: Report) -> str:
-    """The page as HTML."""
+def page(report: Report, figures: Mapping[str, bytes]) -> str:
+    """The page as HTML; figures: every drawing as SVG, by name."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -28,7 +28,7 @@ def page(report: Report) -> str:
         spec=report.spec,
         shown=[section for section in report.sections if section.shown != "folded"],
         folded=[section for section in report.sections if section.shown == "folded"],
-        svg=_svg,
+        svg=lambda drawing: _svg(drawing, figures[drawing.name]),
         problems=report.problems,
         num_scores=len(report.answer.used()),
         experiment=report.answer.scope.experiment,
@@ -38,8 +38,8 @@ def page(report: Report) -> str:
     )
 
 
-def _svg(drawing: Drawing) -> str:
+def _svg(drawing: Drawing, encoded: bytes) -> str:
     """A figure as an element of the page, without the prolog of a file; its ids are its own on the page."""
-    text = encode(drawing.draw, "svg").decode()
+    text = encoded.decode()
     text = re.sub(r'(?<= id=")|(?<=href="#)|(?<=url\(#)', f"{drawing.name}-", text[text.index("<svg") :])
     return text.replace("<svg ", f'<svg role="img" aria-label="{escape(drawing.caption or drawing.name)}" ', 1)

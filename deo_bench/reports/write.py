@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 from deo_bench.files import write_bytes
@@ -15,7 +16,10 @@ from deo_bench.reports.render_markdown import markdown
 from deo_bench.reports.report import Report
 from deo_bench.reports.sections import expectations
 
+WRITTEN = "files.txt"
+"""Lists what a report has written, so that what it no longer writes does not stay beside it as if it did."""
 _IMAGES: tuple[Format, ...] = ("png", "pdf", "svg")
+_ENDINGS = (*_IMAGES, "md", "tex", "csv", "html")
 
 
 def render(report: Report) -> dict[str, bytes]:
@@ -32,31 +36,56 @@ def render(report: Report) -> dict[str, bytes]:
         files["table.tex"] = latex(report)
     if "csv" in spec.formats:
         files["table.csv"] = comma_separated(report.answer.tables)
+    pictures = _pictures(report)
     if "html" in spec.formats:
-        files["index.html"] = page(report)
+        files["index.html"] = page(report, {name[:-4]: svg for name, svg in pictures.items() if name.endswith(".svg")})
+    files |= {name: content for name, content in pictures.items() if name.rpartition(".")[2] in spec.formats}
+    files[WRITTEN] = "".join(f"{name}\n" for name in sorted(files))
+    return {name: text.encode() if isinstance(text, str) else text for name, text in files.items()}
+
+
+def _pictures(report: Report) -> dict[str, bytes]:
+    """The figures by file name, in every form that is asked for or that the page needs."""
     drawings = [drawing for section in report.sections for drawing in section.drawings]
     names = [drawing.name for drawing in drawings]
     if len(set(names)) < len(names):
         raise ValueError(f"two figures of a report have one name: {sorted(names)}")
-    for form in _IMAGES:
-        if form in spec.formats:
-            files |= {f"{drawing.name}.{form}": encode(drawing.draw, form) for drawing in drawings}
-    return {name: text.encode() if isinstance(text, str) else text for name, text in files.items()}
+    wanted = {*report.spec.formats, *({"svg"} if "html" in report.spec.formats else ())}
+    forms = [form for form in _IMAGES if form in wanted]
+    return {f"{drawing.name}.{form}": encode(drawing.draw, form) for form in forms for drawing in drawings}
 
 
 def write_report(report: Report, out: Path) -> list[Path]:
-    """Write every file of a report into a folder; the paths, in order."""
-    paths = []
-    for name, content in render(report).items():
+    """Write every file of a report into a folder, and remove what an earlier writing left; the paths, in order."""
+    files = render(report)
+    old = leftovers(files, out)
+    for name, content in files.items():
         write_bytes(out / name, content)
-        paths.append(out / name)
-    return paths
+    for path in old:
+        path.unlink(missing_ok=True)
+    return [out / name for name in files]
+
+
+def leftovers(names: Collection[str], out: Path) -> list[Path]:
+    """What an earlier writing of a report left in its folder and none of these files replaces."""
+    try:
+        listed = (out / WRITTEN).read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
+        return []
+    # a list that somebody else wrote must not name anything outside the folder
+    known = [name for name in listed if Path(name).suffix[1:] in _ENDINGS and Path(name).name == name]
+    return [out / name for name in known if name not in names and (out / name).is_file()]
 
 
 def stale_files(report: Report, out: Path) -> list[Path]:
-    """Files of a report that are missing or differ from what would be written."""
-    expected = {out / name: content for name, content in render(report).items()}
-    return [path for path, content in expected.items() if not path.is_file() or path.read_bytes() != content]
+    """Files of a report that are missing, differ from what would be written, or would no longer be written."""
+    files = render(report)
+    changed = [out / name for name, content in files.items() if not _holds(out / name, content)]
+    return [*changed, *leftovers(files, out)]
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content
 
 
 def _scores(answer: Answer) -> str:

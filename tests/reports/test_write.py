@@ -16,7 +16,6 @@ from deo_bench.errors import UserError
 from deo_bench.reports.entries import Entry, Scope
 from deo_bench.reports.figures.dots import dots, has_dots
 from deo_bench.reports.figures.style import encode
-from deo_bench.reports.page import page
 from deo_bench.reports.palette import UNTAUGHT, colour, colours
 from deo_bench.reports.render_markdown import markdown
 from deo_bench.reports.report import Report, make_report
@@ -73,12 +72,27 @@ def test_the_same_scores_give_the_same_bytes(
 
 def test_only_what_is_asked_for_is_written(fake: FakeStore, rows: list[Entry], scope: Scope, tmp_path: Path) -> None:
     made = make_report(SPEC.model_copy(update={"formats": ("csv",)}), rows, scope, fake.root)
-    assert [path.name for path in write_report(made, tmp_path)] == ["scores.csv", "table.csv"]
+    assert [path.name for path in write_report(made, tmp_path)] == ["scores.csv", "table.csv", "files.txt"]
+
+
+def test_what_an_earlier_report_left_goes_and_what_is_not_the_reports_stays(
+    fake: FakeStore, rows: list[Entry], scope: Scope, tmp_path: Path
+) -> None:
+    out, outside = tmp_path / "out", tmp_path / "outside.png"
+    outside.write_bytes(b"")
+    write_report(make_report(SPEC, rows, scope, fake.root), out)
+    (out / "mine.png").write_bytes(b"")
+    (out / "files.txt").write_text((out / "files.txt").read_text() + "../outside.png\nnever.png\n")
+    bare = make_report(SPEC.model_copy(update={"formats": ("csv",)}), rows, scope, fake.root)
+    assert out / "scores.png" in stale_files(bare, out)
+    write_report(bare, out)
+    assert sorted(path.name for path in out.iterdir()) == ["files.txt", "mine.png", "scores.csv", "table.csv"]
+    assert outside.exists() and stale_files(bare, out) == []
 
 
 def test_the_page_stands_alone(made: Report) -> None:
-    text = page(made)
-    outside = [link for link in re.findall(r'(?:src|href)="([^"]*)"', text) if not link.startswith("#")]
+    text = render(made)["index.html"].decode()
+    outside = [link for link in re.findall(r'(?:src|href)="([^"]*)"', text) if not link.startswith(("#", "data:"))]
     assert not outside
     assert "Which &lt;teachers&gt;?" in text and "Both &amp; neither?" in text
     assert text.count("<svg") == len([drawing for section in made.sections for drawing in section.drawings]) >= 2
@@ -154,7 +168,7 @@ from pathlib import Path
 from deo_bench.reports.entries import Entry, Scope
 from deo_bench.reports.report import make_report
 from deo_bench.reports.spec import ReportSpec
-from deo_bench.reports.write import write_report
+from deo_bench.reports.write import render, write_report
 store, out, name = sys.argv[1:]
 entries = [Entry("a", "cell", [(seed, f"{name}-s{seed}") for seed in range(3)])]
 spec = ReportSpec(baseline="a")
@@ -204,7 +218,7 @@ class Outline(HTMLParser):
 
 
 def test_the_pages_markup_is_right(made: Report) -> None:
-    text = page(made)
+    text = render(made)["index.html"].decode()
     outline = Outline()
     outline.feed(text)
     outline.close()
