@@ -8,20 +8,16 @@ from typing import Annotated
 import typer
 
 from deo_bench.cli.arguments import STORE, DataOption, StoreOption
-from deo_bench.errors import UserError, unknown
+from deo_bench.errors import UserError
 
 
 def published_sources(names: list[str]) -> tuple[str, ...]:
     """What `--with` names; `published` alone is everything that ships and that no better source contradicts."""
-    from deo_bench.reports.published.sources import source_names
-    from deo_bench.reports.sections.published import EVERY
+    from deo_bench.reports.published import EVERY, check_sources
 
     if names == ["published"]:
         return (EVERY,)
-    known = source_names()
-    for name in names:
-        if not name.endswith(".csv") and name not in known:
-            raise unknown("source of published numbers", name, [*known, "published"], "--with")
+    check_sources(names, "--with")
     return tuple(names)
 
 

@@ -14,6 +14,7 @@ from deo_bench.experiments.subjects import Row, run_behind
 from deo_bench.reports.declared import Expectation
 from deo_bench.reports.entries import Entry, Scope
 from deo_bench.reports.factors import check_pair
+from deo_bench.reports.published import check_sources
 from deo_bench.reports.spec import ReportSpec, read_spec
 
 
@@ -75,6 +76,7 @@ def check_report(spec: ReportSpec, plan: Plan, where: str) -> None:
         raise UserError(f"{where}: {error}") from None
     if spec.baseline is not None and spec.baseline not in [*labels, UNTRAINED]:
         raise UserError(f"{where}: baseline: no row is called {shown(spec.baseline)}{nearest(spec.baseline, labels)}")
+    check_sources(spec.published, f"{where}: published")
     for label in spec.confusion:
         if label not in labels:
             raise UserError(f"{where}: confusion: no row is called {shown(label)}{nearest(label, labels)}")

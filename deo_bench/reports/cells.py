@@ -72,7 +72,7 @@ class Scores:
         self._read: dict[tuple[str, str], tuple[Measured, str, str] | str] = {}
         self._truth: dict[tuple[str, str], str] = {}
         self._said: dict[tuple[str, int | None, str], dict[Column, tuple[str, bool]]] = {}
-        self._used: dict[str, tuple[str, str]] = {}
+        self._used: dict[str, dict[str, str]] = {}
         self._frame = frame
         self._is_planned = scope.digests is not None
         self._cells = {subject for entry in entries if entry.kind == "cell" for _, subject in entry.subjects}
@@ -108,13 +108,13 @@ class Scores:
         blank = Column(task, probe, protocol, bands, weights, partition=partition, step=step)
         if not rows:
             return blank
-        shared = Counter((row.task_content, row.band_labels) for row in rows)
-        content, labels = min(shared, key=lambda key: (-shared[key], key))
-        row = next(row for row in rows if (row.task_content, row.band_labels) == (content, labels))
+        shared = Counter((row.task_content, row.band_labels, row.metric) for row in rows)
+        most = min(shared, key=lambda key: (-shared[key], key))
+        row = next(row for row in rows if (row.task_content, row.band_labels, row.metric) == most)
         groups = None if pd.isna(row.num_groups) else int(row.num_groups)
         column = replace(
-            blank, metric=row.metric, direction=row.direction, n=int(row.n), groups=groups, content=content,
-            band_labels=labels,
+            blank, metric=row.metric, direction=row.direction, n=int(row.n), groups=groups,
+            content=row.task_content, band_labels=row.band_labels,
         )  # fmt: skip
         if metric is None or metric == row.metric:
             return column
@@ -139,10 +139,12 @@ class Scores:
         return self._measured(entry, column, [row for row in rows if _step(row) == last], reasons)
 
     def used(self) -> pd.DataFrame:
-        """The scores that stand in the tables, with their row's label and kind in front."""
-        table = self._frame[self._frame["path"].isin(list(self._used))].copy()
-        table.insert(0, "label", [self._used[path][0] for path in table["path"]])
-        table.insert(1, "kind", [self._used[path][1] for path in table["path"]])
+        """The scores that stand in the tables, with their row's label and kind in front; of several rows, once each."""
+        table = self._frame[self._frame["path"].isin(list(self._used))]
+        rows = [each for path in table["path"] for each in self._used[path].items()]
+        table = table.loc[table.index.repeat([len(self._used[path]) for path in table["path"]])].reset_index(drop=True)
+        table.insert(0, "label", [label for label, _ in rows])
+        table.insert(1, "kind", [kind for _, kind in rows])
         return table.sort_values(["label", "task", "protocol", "probe", "bands", "weights", "subject"])
 
     def twins(self) -> list[str]:
@@ -178,6 +180,9 @@ class Scores:
         rows = [row for row in rows if (row.task_content, row.band_labels) == (column.content, column.band_labels)]
         if not rows:
             return "scored on other data or band labels than the rest of its column"
+        rows = [row for row in rows if row.metric == (column.protocol_metric or column.metric)]
+        if not rows:
+            return "scored by another metric than the rest of its column"
         rows = self._at_step(entry, rows, column.step)
         if not rows:
             return "not evaluated" if column.step is None else f"no score of step {column.step}"
@@ -223,7 +228,7 @@ class Scores:
             self.problems.append(f"{_name(row)}: not used, its test images are not those of the other rows")
             self._read[key] = _LOST
             return _LOST
-        self._used[row.path] = (entry.label, entry.kind)
+        self._used.setdefault(row.path, {})[entry.label] = entry.kind
         if entry.kind != "reference":
             self._said.setdefault((entry.label, measured.seed, row.subject), {})[column] = (said, measured.value >= 1)
         return measured

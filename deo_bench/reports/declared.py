@@ -109,10 +109,10 @@ def read_record(path: Path) -> dict[str, Any]:
     """One expectation on record; a StoreError where it is torn, foreign or not what its name says."""
     record = read_json(path)
     try:
-        digests = [_known(one) and one["digest"] for one in record["comparisons"]]
-        is_whole = bool(digests) and all(isinstance(each, str) for each in digests)
+        told = [[one["digest"], *one["rows"], *one["tasks"]] for one in record["comparisons"] if _known(one)]
+        is_whole = bool(told) and all(isinstance(each, str) for names in told for each in names)
         is_whole = is_whole and f"{record['digest']}.json" == path.name and isinstance(record["words"], str)
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
         is_whole = False
     if not is_whole:
         raise StoreError(f"{path}: it is no expectation, or not the one that its name says")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
+import numpy as np
+
 from deo_bench.reports.cells import Scores
 from deo_bench.reports.declared import Declared, Expectation, Known, Records
 from deo_bench.reports.entries import Entry
@@ -137,7 +139,10 @@ def compared(
     made = Judged(one, "undecided", gain, seeds=seeds, notes=notes)
     if seeds and gain.seeds == 1:
         return replace(made, reason=ONE_SEED)
-    if not has_spread(gain.value, gain.parts):
+    margins = (one.by,) if one.within is None else (one.within, -one.within)
+    # The same predictions are the same whatever is drawn; scores that no image moves are only out of range.
+    is_same = gain.value == 0 and any(np.ptp(score.replicates) > 0 for score in (*ours, *theirs))
+    if not is_same and not all(has_spread(gain.value - margin, gain.parts) for margin in margins):
         return replace(made, reason=NO_SPREAD)
     if one.within is None:
         return replace(made, p=against(gain, one.by).p)

@@ -39,7 +39,8 @@ _BREAKS = re.compile(r"(?<=[=,/:;])(?=\S)|(?<=[a-z]\+)(?=\S)|(?<=\\_)(?=\S)")
 
 def escape(text: str) -> str:
     """Plain text as LaTeX, on one line; what no font of LaTeX has is its number: `[U+1F6F0]`."""
-    return "".join(map(_character, re.sub(r"--+", _hyphens, " ".join(text.split()))))
+    text = re.sub(r"(?<![^\s(])'(?=\w)", "‘", " ".join(text.split()))
+    return "".join(map(_character, re.sub(r"--+", _hyphens, text)))
 
 
 def breakable(text: str) -> str:

@@ -35,6 +35,8 @@ class Leaders:
         means = {label: sign * mean_over_seeds(found).value for label, found in scores.items() if found}
         ranked = sorted(means, key=lambda label: -means[label])
         for rank, label in enumerate(ranked[: min(2, len(ranked) - 1)]):
+            if rank and means[label] == means[ranked[0]]:
+                continue  # of two that share the lead neither is second
             p = max(difference(scores[label], scores[other]).p for other in ranked[rank + 1 :])
             self._claims.append(_Claim(label, self._columns, rank, p))
         self._columns += 1

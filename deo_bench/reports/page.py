@@ -11,6 +11,7 @@ from deo_bench import __version__
 from deo_bench.reports.report import Report
 from deo_bench.reports.resample import RESAMPLES
 from deo_bench.reports.section import Drawing
+from deo_bench.reports.short import in_short
 from deo_bench.reports.wording import UNRESOLVED
 
 _TEMPLATE = Path(__file__).parent / "templates" / "page.html"
@@ -26,11 +27,12 @@ def page(report: Report, figures: Mapping[str, bytes]) -> str:
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
         spec=report.spec,
+        short=in_short(report.answer),
         shown=[section for section in report.sections if section.shown != "folded"],
         folded=[section for section in report.sections if section.shown == "folded"],
         svg=lambda drawing: _svg(drawing, figures[drawing.name]),
         problems=report.problems,
-        num_scores=len(report.answer.used()),
+        num_scores=report.answer.used()["path"].nunique(),
         experiment=report.answer.scope.experiment,
         resamples=RESAMPLES,
         version=__version__,

@@ -56,7 +56,8 @@ def read_predictions(path: Path | str) -> Predictions:
     except (OSError, ValueError, TypeError, LookupError, EOFError, RuntimeError, OverflowError, MemoryError, *_BROKEN):
         raise StoreError("its predictions are torn or foreign") from None
     if not found.keys() <= _KINDS.keys():
-        raise StoreError(f"its predictions hold what is not known here: {', '.join(map(shown, found.keys() - _KINDS))}")
+        unknown = sorted(found.keys() - _KINDS)
+        raise StoreError(f"its predictions hold what is not known here: {', '.join(map(shown, unknown))}")
     if not {"truth", "scores"} <= found.keys() or len({array.shape[:1] for array in found.values()}) != 1:
         raise StoreError("its predictions lack truth or scores, or their lengths differ")
     if not len(found["truth"]):

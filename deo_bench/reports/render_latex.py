@@ -34,11 +34,13 @@ _START = r"""% Compiles by itself. In a paper: \usepackage{booktabs,graphicx} an
 # \documentclass means "two of them" once a paper has had its own: then this is no document but a part of one.
 # A page that is narrower than this file's own gets its tables smaller, not cut off.
 
-ACROSS = 92.0
-"""Digits of \footnotesize beside one another in 170 mm."""
-_GAP = 1.6
-_LABEL = 30.0
+ACROSS = 110.0
+"""Digits of \footnotesize beside one another in 170 mm, a few to spare."""
+_GAP = 1.9
+_LABEL = 36.0
 """Digits that a label may take before it is broken."""
+_OPEN = r"\textsuperscript{\ensuremath{\circ}}"
+"""Of what is unresolved, as the open dots of the figures; the word in every cell would take half the table."""
 DOWN = 42
 """Lines of a table on one page, with its caption and notes."""
 
@@ -68,9 +70,11 @@ def _across(grid: Grid) -> list[range]:
     for place, heading in enumerate(grid.headings):
         texts = [*heading.lines, *(_shown(line.slots[place]) for line in grid.lines)]
         widths.append(max(width(text) for text in texts) + _GAP)
+    if sum(widths) <= ACROSS - left:
+        return [range(len(widths))]
     fitting = max(int((ACROSS - left) // max(widths, default=1)), 1)
     count = -(-len(widths) // fitting)
-    edges = [round(cut * len(widths) / count) for cut in range(count + 1)] if count else [0, 0]
+    edges = [round(cut * len(widths) / count) for cut in range(count + 1)]
     return [range(start, stop) for start, stop in pairwise(edges)]
 
 
@@ -129,6 +133,8 @@ def _draw(grid: Grid, lead: str) -> str:
     notes = [
         rf"\par{_superscript([mark])} {breakable(note.removesuffix('.'))}." for mark, note in grid.told if mark in used
     ]
+    if any(slot.is_unresolved for line in grid.lines for slot in line.slots):
+        notes.append(rf"\par{_OPEN} {UNRESOLVED}.")
     shape = rf"{{@{{}}l{'r' * (count + runs)}@{{}}}}"
     caption = f"{escape(lead)}. {escape(grid.caption)}" if lead else escape(grid.caption)
     return "\n".join([
@@ -156,15 +162,14 @@ def _line(line: Line, has_runs: bool, is_wide: bool) -> str:
 
 def _shown(slot: Slot) -> str:
     """About what a slot will be as wide as."""
-    return slot.text + "," * len(slot.marks) + (f" {UNRESOLVED}" if slot.is_unresolved else "")
+    return slot.text + "," * (len(slot.marks) + slot.is_unresolved)
 
 
 def _slot(slot: Slot) -> str:
     text = "--" if slot.text == HOLE else re.sub(r"(?<![\w.)])-(?=\d)", "−", slot.text)
     text = escape(text) if slot.text != HOLE else text
     text = rf"\textbf{{{text}}}" if slot.is_best else rf"\underline{{{text}}}" if slot.is_second else text
-    unresolved = rf" {{\scriptsize\textit{{{UNRESOLVED}}}}}" if slot.is_unresolved else ""
-    return text + _superscript(slot.marks) + unresolved
+    return text + _superscript(slot.marks) + (_OPEN if slot.is_unresolved else "")
 
 
 def _superscript(marks: Sequence[str]) -> str:

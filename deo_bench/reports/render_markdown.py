@@ -18,7 +18,7 @@ def markdown(report: Sectioned, has_figures: bool = False) -> str:
     """Every section, then what could not be used; with links to the figures where their PNG files stand beside it."""
     parts = [text for section in report.sections for text in _section(section, has_figures)]
     if report.problems:
-        parts.append("**Look at:**\n\n" + "\n".join(f"- {_escape(problem)}" for problem in report.problems))
+        parts.append("**Look at:**\n\n" + "\n".join(f"- {escape(problem)}" for problem in report.problems))
     return "\n\n".join(parts) + "\n"
 
 
@@ -27,28 +27,28 @@ def _section(section: Section, has_figures: bool) -> list[str]:
     told = [text for part, text in zip(section.parts, parts, strict=True) if has_figures or isinstance(part, Grid)]
     if not told and not section.notes:
         return []
-    return [f"## {_escape(section.title)}", *map(_escape, section.notes), *told]
+    return [f"## {escape(section.title)}", *map(escape, section.notes), *told]
 
 
 def _figure(drawing: Drawing) -> str:
-    caption = [f"*{_escape(drawing.caption)}*"] if drawing.caption else []
-    return "\n\n".join([f"![{_escape(drawing.caption or drawing.name)}]({quote(drawing.name)}.png)", *caption])
+    caption = [f"*{escape(drawing.caption)}*"] if drawing.caption else []
+    return "\n\n".join([f"![{escape(drawing.caption or drawing.name)}]({quote(drawing.name)}.png)", *caption])
 
 
 def _draw(grid: Grid) -> str:
-    heads = ["<br>".join(map(_escape, heading.lines)) for heading in grid.headings]
-    first = [_escape(grid.corner), *(["runs"] if grid.has_runs else [])]
+    heads = ["<br>".join(map(escape, heading.lines)) for heading in grid.headings]
+    first = [escape(grid.corner), *(["runs"] if grid.has_runs else [])]
     width = len(heads) + len(first) - 1
     lines = [_row([*first, *heads]), _row(["---", *["---:"] * width])]
     for name, block in grid.blocks:
         if name:
-            lines.append(_row([f"*{_escape(name)}*", *[""] * width]))
+            lines.append(_row([f"*{escape(name)}*", *[""] * width]))
         lines += [_line(line, grid.has_runs) for line in block]
-    parts = [f"### {_escape(grid.title)}"] if grid.title else []
+    parts = [f"### {escape(grid.title)}"] if grid.title else []
     parts.append("\n".join(lines))
     if grid.told:
-        parts.append("<br>\n".join(f"<sup>{mark}</sup> {_escape(note)}" for mark, note in grid.told))
-    return "\n\n".join([*parts, *([f"*{_escape(grid.caption)}*"] if grid.caption else [])])
+        parts.append("<br>\n".join(f"<sup>{mark}</sup> {escape(note)}" for mark, note in grid.told))
+    return "\n\n".join([*parts, *([f"*{escape(grid.caption)}*"] if grid.caption else [])])
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -57,13 +57,11 @@ def _row(cells: Sequence[str]) -> str:
 
 def _line(line: Line, has_runs: bool) -> str:
     runs = ["" if line.runs is None else str(line.runs)] if has_runs else []
-    return _row(
-        [_escape(line.label) + _superscript([str(note) for note in line.notes]), *runs, *map(_slot, line.slots)]
-    )
+    return _row([escape(line.label) + _superscript([str(note) for note in line.notes]), *runs, *map(_slot, line.slots)])
 
 
 def _slot(slot: Slot) -> str:
-    text = _escape(slot.text)
+    text = escape(slot.text)
     text = f"**{text}**" if slot.is_best else f"<u>{text}</u>" if slot.is_second else text
     unresolved = f" *{UNRESOLVED}*" if slot.is_unresolved else ""
     return text + _superscript(slot.marks) + unresolved
@@ -73,6 +71,6 @@ def _superscript(marks: Sequence[str]) -> str:
     return f"<sup>{','.join(marks)}</sup>" if marks else ""
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Plain text as Markdown, on one line: a break would end a row of a table."""
     return _MARKED.sub(r"\\\g<0>", " ".join(text.split()))

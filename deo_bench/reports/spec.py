@@ -166,7 +166,7 @@ def check_spec(table: dict[str, Any], where: str) -> ReportSpec:
         return ReportSpec(**table)
     except ValidationError as error:
         first = error.errors()[0]
-        told = wanted(first)
+        told = wanted(first).removesuffix("?")
         if first["type"] == "literal_error":
             hint = nearest(str(first["input"]), re.findall(r"'([^']*)'", told))
             told += "" if hint.startswith(";") else hint.rstrip("?")

@@ -18,6 +18,7 @@ BLOCKS: tuple[tuple[str, tuple[Kind, ...]], ...] = (
 )
 """Heading and kinds of a table's blocks, in order."""
 
+_FEW = {0: "None", 1: "One"}
 _METRICS = {
     "accuracy": "accuracy",
     "micro_map": "micro-mAP",
@@ -100,12 +101,13 @@ def caption(table: Table) -> str:
     runs = [row.runs for row in table.block("cell")]
     few, many = min(runs, default=0), max(runs, default=0)
     seeds = f"{many} {'seed' if many == 1 else 'seeds'}" if few == many else f"{few} to {many} seeds"
-    over_seeds = (
-        f"Mean over {seeds} ± half of its 95 % t interval over seeds and test images together; rows of one run: "
-        "± half of a 95 % bootstrap interval over test images only."
+    has_single = any(row.runs == 1 for row in table.rows)
+    over_seeds = f"Mean over {seeds} ± half of its 95 % t interval over seeds and test images together" + (
+        "; rows of one run: ± half of a 95 % bootstrap interval over test images only." if has_single else "."
     )
     one_seed = (
-        "One run a row, ± half of a 95 % bootstrap interval over test images only: how much seeds vary is not known."
+        "One run a row, ± half of a 95 % bootstrap interval over test images only: how much seeds vary is not known, "
+        "and nothing is called best or resolved."
     )
     sentences = [
         f"Percent on test images; protocol {table.protocol}{_origin(table)}, probe {table.probe}, bands {table.bands}, "
@@ -126,10 +128,12 @@ def difference_caption(table: Table) -> str:
     count = _comparisons(table)
     many = f"Holm's correction over the {count} comparisons" if count > 1 else "no correction: it is the one comparison"
     sentences = [
+        *_count_of_resolved(table, count),
         f"Points against {table.against!r} with 95 % t intervals over seeds and test images, paired by seed and by "
-        f"test image; where one side is a single run, only the seeds of the other vary.{less}",
-        f"Intervals are each by itself; {UNRESOLVED}: p >= .05 after {many} of this table. They are exploratory: what "
-        f"an experiment declares beforehand is tested apart. Protocol {table.protocol}{_origin(table)}, "
+        f"test image{_single_side(table)}.{less}",
+        f"Intervals are each by itself; {UNRESOLVED}: p ≥ .05 after {many} of this table. They are exploratory; "
+        "bold numbers and what an experiment declares beforehand are tested apart, among fewer comparisons, and "
+        f"may be resolved where a difference here is not. Protocol {table.protocol}{_origin(table)}, "
         f"probe {table.probe}, bands {table.bands}{_rest(table)}.",
         *_asked_metric(table),
     ]
@@ -143,18 +147,50 @@ def measured_under(table: Table) -> str:
 
 
 def pairing_note(row: Row, against: str | None) -> tuple[str, ...]:
-    """Says of a row with seeds that its difference is not paired by seed, or rests on one."""
+    """Says of a row with seeds that its difference is not paired by seed, or rests on one or on fewer than it has."""
     gains = [cell.difference for cell in row.cells if cell.difference]
     if any(gain.pairing == "unpaired" for gain in gains):
         return (f"no seed in common with {against!r}: unpaired by seed, paired by test image",)
-    if row.runs > 1 and any(gain.seeds == 1 for gain in gains):
-        return ("one seed in common: the interval is over test images only",)
+    fewest = min((gain.seeds for gain in gains), default=row.runs)
+    if fewest == 1:
+        return (f"one seed{' in common' if row.runs > 1 else ''}: the interval is over test images only",)
+    if fewest < row.runs:
+        return (f"over {fewest} of {row.runs} seeds in one column at the least: those that both sides have",)
     return ()
 
 
 def has_differences(table: Table) -> bool:
     """Whether there is any difference of a cell to show."""
     return any(cell.difference for row in table.block("cell") for cell in row.cells)
+
+
+def resolved(table: Table) -> list[str]:
+    """The differences that are resolved, a few words each: `optical=tiny_optical on scenes-parcels +13.0`."""
+    return [
+        f"{row.label} on {', '.join(filter(None, (column.task, where(column, table.varying))))} "
+        f"{number(cell.difference.value, signed=True)}"
+        for row in table.block("cell")
+        for column, cell in zip(table.columns, row.cells, strict=True)
+        if cell.difference and cell.is_resolved
+    ]
+
+
+def _count_of_resolved(table: Table, count: int) -> list[str]:
+    """The answer before how it was reached."""
+    found = len(resolved(table))
+    verb = "is" if found < 2 else "are"
+    return [f"{_FEW.get(found, found)} of the {count} differences {verb} resolved."] if count > 1 else []
+
+
+def _single_side(table: Table) -> str:
+    """Said only where a difference may have a single run on a side; a baseline row that is not shown may be one."""
+    sides = [row.runs for row in table.rows if row.kind == "cell" or row.label == table.against]
+    is_shown = any(row.label == table.against for row in table.rows)
+    return (
+        ""
+        if is_shown and min(sides, default=1) > 1
+        else "; where one side is a single run, only the other's seeds vary"
+    )
 
 
 def _leading(table: Table) -> list[str]:
@@ -166,6 +202,8 @@ def _leading(table: Table) -> list[str]:
     if not contested:
         return []
     over = f", Holm over {contested} columns" if contested > 1 else ""
+    if not any(cell.is_best or cell.is_second for row in table.block("cell") for cell in row.cells):
+        return [f"Nothing is bold: no cell is better than every other of the experiment (each p < .05{over})."]
     return [
         f"Bold: better than every other cell of the experiment (each p < .05{over}); underlined: second, and better "
         "than every cell below it likewise."

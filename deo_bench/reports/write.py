@@ -12,9 +12,10 @@ from deo_bench.reports.figures.style import Format, encode
 from deo_bench.reports.page import page
 from deo_bench.reports.render_csv import comma_separated
 from deo_bench.reports.render_latex import latex
-from deo_bench.reports.render_markdown import markdown
+from deo_bench.reports.render_markdown import escape, markdown
 from deo_bench.reports.report import Report
 from deo_bench.reports.sections import expectations
+from deo_bench.reports.short import in_short
 
 WRITTEN = "files.txt"
 """Lists what a report has written, so that what it no longer writes does not stay beside it as if it did."""
@@ -31,6 +32,7 @@ def render(report: Report) -> dict[str, bytes]:
     if "markdown" in spec.formats:
         heading = f"# {spec.title}\n\n" if spec.title else ""
         heading += f"{spec.question}\n\n" if spec.question else ""
+        heading += "".join(f"- {escape(sentence)}\n" for sentence in in_short(report.answer)) + "\n"
         files["table.md"] = heading + markdown(report, has_figures="png" in spec.formats)
     if "latex" in spec.formats:
         files["table.tex"] = latex(report)

@@ -143,7 +143,9 @@ def test_one_seed_decides_nothing_and_neither_does_a_difference_without_spread()
     flat = [replace(each, value=0.5, replicates=np.full(1000, 0.5)) for each in side(0.5)]
     above = [replace(each, value=0.6, replicates=np.full(1000, 0.6)) for each in flat]
     assert verdict(BETTER, above, flat).reason == NO_SPREAD
-    assert verdict(replace(BETTER, within=0.01), flat, flat).verdict == "held"
+    for claim in (replace(BETTER, within=0.01), replace(BETTER, by=-0.01), replace(BETTER, by=0.01)):
+        assert verdict(claim, flat, flat).reason == NO_SPREAD, "every answer right on few images: no proof of likeness"
+    assert verdict(replace(BETTER, within=0.01), side(0.5), side(0.5)).verdict == "held", "the same predictions"
 
 
 def test_two_baselines_are_compared_on_test_images_and_have_no_seeds_to_add() -> None:
@@ -208,9 +210,9 @@ def notes_of(report: Report) -> str:
 def test_a_report_says_what_came_of_it_in_every_format(fake: FakeStore) -> None:
     store_record(fake.root, on_record())
     report = report_of(fake, entries_of(fake), BETTER, why="a paper says & so")
-    label, gain, said, seeds = lines_of(report)[0]
+    label, gain, said = lines_of(report)[0]
     assert label == "a better than b on cover" and gain.startswith("+29.") and said.startswith("held, ")
-    assert seeds == "" and summary(report.answer.answered) == "1 held, 0 refuted, 0 undecided"
+    assert summary(report.answer.answered) == "1 held, 0 refuted, 0 undecided"
     files = {name: content.decode() for name, content in render(report).items()}
     for name, why in (
         ("table.md", "a paper says"), ("index.html", "a paper says &amp; so"), ("table.tex", r"a paper says \& so")
@@ -238,6 +240,8 @@ def test_what_was_declared_late_or_is_not_on_record_is_tested_and_not_counted(fa
     report = report_of(fake, entries, BETTER)
     assert lines_of(report)[0][2].startswith("held") and "declared late: 8 of 8 scores" in notes_of(report)
     assert summary(report.answer.answered).startswith("0 held") and "1 not counted" in summary(report.answer.answered)
+    (section,) = (each for each in report.sections if each.title == "What was expected")
+    assert section.grids[0].blocks[0][0] in ("", "expectation 1: held, not counted")
     store_record(fake.root, on_record(scores=3))
     report = report_of(fake, entries, BETTER)
     assert "3 of 8 scores were there, all of one side" in notes_of(report)
@@ -260,7 +264,7 @@ def test_what_is_missing_or_left_out_is_not_tested_and_why(fake: FakeStore) -> N
 
 def test_where_less_is_better_better_is_less(fake: FakeStore) -> None:
     report = report_of(fake, entries_of(fake, direction="min"), BETTER)
-    _, gain, said, _ = lines_of(report)[0]
+    _, gain, said = lines_of(report)[0]
     assert gain.startswith("-29.") and said.startswith("refuted")
     assert lines_of(report_of(fake, entries_of(fake, direction="min"), replace(BETTER, by=-0.5)))[0][2][:4] == "held"
 
@@ -285,6 +289,11 @@ def test_torn_and_foreign_records_are_named_and_not_used(fake: FakeStore) -> Non
         "{}",
         '{"comparisons": 3}',
         whole.replace('"scores": 8', '"scores": -8'),
+        whole.replace('"rows"', '"lines"'),
+        whole.replace('"rows": []', '"rows": [[1]]'),
+        whole.replace('"rows": []', '"rows": 3'),
+        whole.replace('"tasks"', '"works"'),
+        whole.replace('"seeds": [0', '"seeds": [Infinity'),
     ):
         path.write_text(torn)
         report = report_of(fake, entries, BETTER)
@@ -334,3 +343,9 @@ def test_claims_are_worded() -> None:
     assert words(replace(BETTER, by=0.01)) == "a better than b by 1 point or more on cover"
     assert words(replace(BETTER, by=-0.005)) == "a not worse than b by more than 0.5 points on cover"
     assert words(replace(BETTER, within=0.02), ["bands"]) == "a and b alike within 2 points on cover, s2_10"
+
+
+def test_the_seeds_of_a_comparison_are_those_that_both_sides_have(fake: FakeStore) -> None:
+    entries = [fake.cell("a", [0.7, 0.71, 0.72], seeds=[0, 1, 2]), fake.cell("b", [0.5, 0.51, 0.52], seeds=[1, 2, 3])]
+    [row] = csv.DictReader(io.StringIO(render(report_of(fake, entries, BETTER))["expectations.csv"].decode()))
+    assert (row["seeds"], row["pairing"]) == ("2", "paired")

@@ -162,6 +162,7 @@ def test_what_is_escaped_is_one_line_of_ascii_with_its_braces_closed(text: str) 
         (r"~^\ ", r"\textasciitilde{}\textasciicircum{}\textbackslash{}"),
         ("é µ × ≥ →", r"\'{e} \ensuremath{\mu} \ensuremath{\times} \ensuremath{\geq} \ensuremath{\to}"),
         ("a--b", "a-{}-b"),
+        ("against 'x, y' ('z'), the student's", "against {`}x, y{'} ({`}z{'}), the student{'}s"),
         ("½ ﬁ x² H₂O", r"1/2 fi x\textsuperscript{2} H\textsubscript{2}O"),
         ("🛰️ 中", r"{[}U+1F6F0{]}\allowbreak{} {[}U+4E2D{]}\allowbreak{}"),
         ("a\nb\x07", "a b"),

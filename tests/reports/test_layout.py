@@ -192,7 +192,7 @@ def test_a_metric_that_does_not_fit_a_task_is_a_hole_with_the_reason(fake: FakeS
         "macro_map does not fit single-label data (what does: accuracy, micro_f1, macro_f1)"
     )
     assert made.problems == []
-    with pytest.raises(UserError, match=r"r\.toml: metric: is no metric, did you mean 'macro_f1'\?, got 'macrof1'"):
+    with pytest.raises(UserError, match=r"r\.toml: metric: is no metric, did you mean 'macro_f1', got 'macrof1'"):
         check_spec({"metric": "macrof1"}, "r.toml")
 
 

@@ -72,3 +72,9 @@ def test_more_columns_need_more() -> None:
         pytest.fail("never marked")
     others = [scores(draws, {"a": 0.5, "b": 0.5}, spread=0.02, seeds=4) for _ in range(19)]
     assert marked(column, *others)[0] == ("", "")
+
+
+def test_of_two_that_share_the_lead_neither_is_second() -> None:
+    column = scores(np.random.default_rng(0), {"a": 0.8, "c": 0.3})
+    column["b"] = column["a"]
+    assert marked(column) == [("", "")]

@@ -105,6 +105,10 @@ def test_an_array_that_is_not_known_is_named(written: Path) -> None:
     write_arrays(written, {**ARRAYS, "predxcted": ARRAYS["predicted"]})
     with pytest.raises(StoreError, match="not known here: 'predxcted'"):
         read_predictions(written)
+    names = [f"other{number}" for number in range(8)]
+    write_arrays(written, {**ARRAYS, **dict.fromkeys(reversed(names), ARRAYS["predicted"])})
+    with pytest.raises(StoreError, match=", ".join(map(repr, names))):
+        read_predictions(written)
 
 
 def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from deo_bench.reports.sections import scores
 from deo_bench.reports.spec import ReportSpec
 from deo_bench.reports.statistics import Difference, Estimate
 from deo_bench.reports.table import ABOVE_STUDENTS, Cell, Row, Table
-from deo_bench.reports.wording import difference_text, number
+from deo_bench.reports.wording import difference_text, number, pairing_note
 
 TASKS = ("cover", "uses")
 
@@ -136,6 +136,21 @@ def test_the_caption_says_what_is_needed_to_read_it() -> None:
     assert "how much seeds vary is not known" in grids(single)[0].caption
 
 
+def test_a_caption_explains_what_is_there_and_nothing_else() -> None:
+    table = made()[0]
+    scores, differences = (grid.caption for grid in grids(table))
+    assert "rows of one run" in scores and "One of the 2 differences is resolved." in differences
+    plain = [replace(cell, is_best=False, is_second=False, corrected=0.9) for cell in table.rows[1].cells]
+    cells = [tuple(replace(c, is_best=False, is_second=False) for c in row.cells) for row in table.rows]
+    cells[1] = tuple(plain)
+    rows = tuple(replace(row, runs=3, cells=each) for row, each in zip(table.rows, cells, strict=True))
+    scores, differences = (grid.caption for grid in grids(replace(table, rows=rows)))
+    assert "rows of one run" not in scores and "underlined" not in scores and "Nothing is bold" in scores
+    assert "None of the 2 differences is resolved." in differences and "single run" not in differences
+    lone = replace(table, rows=tuple(replace(row, runs=1) if row.label == table.against else row for row in rows))
+    assert "single run" in grids(lone)[1].caption
+
+
 def test_unpaired_differences_are_said() -> None:
     table = made()[0]
     row = table.rows[1]
@@ -231,7 +246,8 @@ def test_latex_has_booktabs_and_the_same_words() -> None:
         assert {line.count("&") for line in rows} == {3}
     assert r"\textbf{35.0 \ensuremath{\pm}3.0}" in tables[0]
     assert r"optical=tiny\_optical\textsuperscript{1} & 3 & 42.0 \ensuremath{\pm}2.0" in tables[0]
-    assert r"+2.1 {[}\ensuremath{-}0.9, 5.1{]} {\scriptsize\textit{unresolved}}" in tables[1]
+    assert r"+2.1 {[}\ensuremath{-}0.9, 5.1{]}\textsuperscript{\ensuremath{\circ}}" in tables[1]
+    assert r"\textsuperscript{\ensuremath{\circ}} unresolved." in tables[1] and "circ" not in tables[0]
     assert r"experiments/x\_y.toml" in text
     assert text.isascii()
 
@@ -251,3 +267,17 @@ def test_twenty_rows_of_twelve_tasks_fit_a_terminal_with_every_number_whole(widt
     assert text.count("42.0 ±2.0") == text.count("-11.8 [-15.3, -8.3]") == 20 * 12
     parts = text.count("m-bigearthnet-00") and len(re.findall(r"weight=\s*19", re.sub(r"\s+", "", text)))
     assert parts == {80: 12, 120: 8}[width], "as few parts as will do, each with its rows"
+
+
+@pytest.mark.parametrize(
+    ("runs", "seeds", "told"),
+    [
+        (1, 1, "one seed: the interval is over test images only"),
+        (3, 1, "one seed in common: the interval is over test images only"),
+        (3, 2, "over 2 of 3 seeds in one column at the least: those that both sides have"),
+        (3, 3, ""),
+    ],
+)
+def test_a_difference_of_fewer_seeds_than_were_run_says_so(runs: int, seeds: int, told: str) -> None:
+    cells = (Cell(difference=replace(gain(0.1, 0.2), seeds=seeds)),)
+    assert pairing_note(Row("a", "cell", runs, cells), "untrained") == ((told,) if told else ())

@@ -231,3 +231,18 @@ def test_the_whole_report_is_the_same_every_time(fake: FakeStore, scope: Scope) 
     assert first == second
     assert {"heat.svg", "ranks.svg"} <= first.keys()
     assert all(words in first["table.md"].decode() for words in ("Effects of the factors", "Over all tasks"))
+
+
+def test_a_mean_of_fewer_seeds_than_were_run_says_so(fake: FakeStore, scope: Scope) -> None:
+    entries = [fake.cell("a", [0.6, 0.65, 0.7], "cover"), fake.cell("b", [0.3, 0.35, 0.4], "cover")]
+    fake.cell("a", [0.6], "moisture")
+    fake.cell("b", [0.3, 0.35, 0.4], "moisture")
+    grid = over(fake, entries, wide(scope, 2))
+    assert notes(grid, "a", "mean") == ["1 of 3 seeds have scores on every task"] and notes(grid, "b", "mean") == []
+
+
+def test_no_seeds_resolve_what_shows_no_spread(fake: FakeStore, scope: Scope) -> None:
+    entries = [fake.cell("a", [1.0, 1.0, 1.0], size=8), fake.cell("b", [0.0, 0.0, 0.0], size=8)]
+    [section] = seeds.sections(answer(fake, entries, scope, baseline="b"))
+    assert section.grids[0].lines[0].slots[0].text == HOLE
+    assert "neither seeds nor test images show any spread" in section.grids[0].footnotes

@@ -239,3 +239,26 @@ def test_two_rows_of_one_label_are_a_mistake_of_ours(fake: FakeStore, scope: Sco
     entry = fake.cell("a", [0.5])
     with pytest.raises(ValueError, match="one label"):
         built(fake, [entry, entry], scope)
+
+
+def test_a_run_that_two_cells_are_stands_behind_both(fake: FakeStore, scope: Scope) -> None:
+    entry = fake.cell("a", [0.5, 0.6])
+    used = built(fake, [entry, replace(entry, label="b")], scope).finder.used()
+    assert used[["label", "seed"]].to_numpy().tolist() == [["a", 0], ["a", 1], ["b", 0], ["b", 1]]
+
+
+def test_metrics_are_not_mixed_in_a_column(fake: FakeStore, scope: Scope) -> None:
+    entries = [fake.cell("a", [0.5, 0.6]), fake.cell("b", [0.4, 0.5]), fake.cell("c", [0.4])]
+    path = next((fake.root / entries[2].subjects[0][1] / "scores").glob("*.json"))
+    path.write_text(path.read_text().replace('"accuracy"', '"micro_f1"'))
+    made = built(fake, entries, scope)
+    assert made.tables[0].columns[0].metric == "accuracy" and only(made, "a").estimate
+    assert only(made, "c").reason == "scored by another metric than the rest of its column"
+
+
+def test_one_seed_in_common_of_several_claims_nothing(fake: FakeStore, scope: Scope) -> None:
+    lucky, half_done = fake.cell("a", [0.9, 0.4, 0.4]), fake.cell("b", [0.5])
+    half_done = replace(half_done, subjects=[(seed, run_name("b", seed)) for seed in range(3)])
+    cell = only(built(fake, [lucky, half_done], scope, "b"), "a")
+    assert cell.difference is not None and cell.difference.seeds == 1
+    assert not cell.is_best and not cell.is_resolved, "a is 56.7 +-68.6; its one pair is 40 points apart"

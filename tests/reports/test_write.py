@@ -20,6 +20,7 @@ from deo_bench.reports.palette import UNTAUGHT, colour, colours
 from deo_bench.reports.render_markdown import markdown
 from deo_bench.reports.report import Report, make_report
 from deo_bench.reports.spec import ReportSpec, check_spec, read_spec
+from deo_bench.reports.wording import resolved
 from deo_bench.reports.write import render, stale_files, write_report
 from tests.reports.conftest import FakeStore, run_name
 
@@ -99,6 +100,14 @@ def test_the_page_stands_alone(made: Report) -> None:
     assert "above every student" in text
     assert "torn.json: not used" in text
     assert "<b>60.8" in text, "ema leads with a resolved difference"
+
+
+def test_the_answer_stands_before_every_table(made: Report) -> None:
+    files = {name: content.decode() for name, content in render(made).items() if name in ("index.html", "table.md")}
+    for text, table in ((files["index.html"], "<table>"), (files["table.md"], "| ---")):
+        answer, count = text[: text.index(table)], len(resolved(made.answer.main[0]))
+        assert count and f"to {made.answer.main[0].against} " in answer, "which differences, and to what"
+        assert answer.count(" points.") == 1 and answer.count(" on cover") >= 1
 
 
 def test_a_figure_has_no_panel_for_what_is_not_there(made: Report, fake: FakeStore, scope: Scope) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,7 +27,8 @@ _LEAST = 0.17
 _BAR = 0.13
 _ALONE = 5.0
 """Inches of a bar with its gap, and of a panel that has no other beside it."""
-_MOST = 52
+_MOST, _FOOT = 52, 160
+"""Letters of a title, and of a line below all panels."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,26 @@ def confusion_figure(panels: Sequence[Matrix | Bars], where: str) -> Figure:
     wide = WIDTH / 2 if across == 2 else _ALONE
     rows = [panels[at : at + across] for at in range(0, len(panels), across)]
     heights = [max(_height(panel, wide) for panel in row) for row in rows]
-    foot = 0.2
+    told = _reading(panels, where)
+    foot = 0.08 + 0.12 * (told.count("\n") + 1)
     figure = Figure(figsize=(WIDTH, sum(heights) + foot))
     top = sum(heights) + foot
     for row, height in zip(rows, heights, strict=True):
         for place, panel in enumerate(row):
             _draw(figure, panel, place * wide + (WIDTH - across * wide) / 2, top, wide)
         top -= height
-    figure.text(0.005, 0.04 / figure.get_figheight(), where, fontsize=_LETTERS, ha="left", va="bottom", color="0.35")
+    figure.text(0.005, 0.04 / figure.get_figheight(), told, fontsize=_LETTERS, ha="left", va="bottom", color="0.35")
     return figure
+
+
+def _reading(panels: Sequence[Matrix | Bars], where: str) -> str:
+    """What rows, columns and numbers are: a figure in a paper is read without the page that it stood on."""
+    parts = []
+    if any(isinstance(panel, Matrix) for panel in panels):
+        parts.append("rows: the true class; columns: the predicted one; percent of the row")
+    if any(isinstance(panel, Bars) for panel in panels):
+        parts.append("bars: F1, percent")
+    return textwrap.fill("; ".join([*parts, f"n: test images ({where})"]), _FOOT, break_on_hyphens=False)
 
 
 def _draw(figure: Figure, panel: Matrix | Bars, left: float, top: float, wide: float) -> None:

@@ -22,7 +22,7 @@ _HEAD = 0.36
 _FOOT = 0.2
 """Inches: a panel, its title, what is below."""
 _BEYOND = 2
-_DASHES, _DOTS = (0, (4, 1.6)), (0, (1, 1.5))
+_DASHES, _DOTS, _TWO = (0, (4, 1.6)), (0, (1, 1.5)), (0, (5, 5))
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,9 @@ def _line(curve: Curve, mark: str, left: str, right: str) -> dict[str, Any]:
     """How a curve is drawn, in the panels and in the legend alike."""
     is_open = curve.is_dashed or curve.is_beside
     style = _DASHES if curve.is_dashed else (_DOTS if curve.is_beside else "-")
+    both = {"linestyle": _TWO, "gapcolor": right} if left != right and not is_open else {"linestyle": style}
     return {
-        "color": left, "linestyle": style, "linewidth": 0.9 if curve.is_beside else 1.2, "marker": mark,
+        **both, "color": left, "linewidth": 0.9 if curve.is_beside else 1.2, "marker": mark,
         "markersize": 3.6 if curve.is_dashed else 5.2, "fillstyle": "left" if left != right and not is_open else "full",
         "markerfacecolor": "white" if is_open else left, "markerfacecoloralt": right,
         "markeredgecolor": left if is_open else "white", "markeredgewidth": 0.8 if is_open else 0.5,

@@ -22,7 +22,8 @@ _MOST_ACROSS = 4
 _TALLEST = 9.0
 """Inches: what a page has room for above a caption."""
 _LABEL = 34
-"""Letters of a label on one line."""
+_ACROSS = 105
+"""Letters of a label on one line, and of what stands below all panels."""
 
 
 def has_dots(table: Table, view: View) -> bool:
@@ -134,7 +135,5 @@ def _axis_label(table: Table, view: View) -> str:
     about = f"{table.protocol}, {table.probe}, {table.bands}"
     if view == "scores":
         return f"percent, 95 % interval ({about})"
-    return (
-        f"points against {table.against}, 95 % interval, each by itself; open: {UNRESOLVED} after Holm's correction\n"
-        f"({about})"
-    )
+    told = f"points against {table.against}, 95 % interval, each by itself; open: {UNRESOLVED} after Holm's correction"
+    return textwrap.fill(f"{told} ({about})", _ACROSS, break_on_hyphens=False)

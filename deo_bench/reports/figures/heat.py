@@ -96,7 +96,7 @@ def heat_map(panels: Sequence[Panel], names: tuple[str, str], levels: tuple[Sequ
 
     layout = _Layout.of(levels)
     rows, beside = layout.rows(len(panels))
-    figure = Figure(figsize=(WIDTH, rows * layout.row_height + 0.3), layout="constrained")
+    figure = Figure(figsize=(WIDTH, rows * layout.row_height + 0.45), layout="constrained")
     axes = figure.subplots(rows, beside, squeeze=False, sharey=True)
     for place, one in enumerate(axes.flat):
         if place >= len(panels):
@@ -107,7 +107,8 @@ def heat_map(panels: Sequence[Panel], names: tuple[str, str], levels: tuple[Sequ
         one.set_yticks(range(layout.down), layout.names, fontsize=_LETTERS)
         if place % beside == 0:
             one.set_ylabel(names[0])
-    figure.supxlabel(names[1], fontsize=8)
+    told = "percent ± half of a 95 % interval, below it the points against the first cell"
+    figure.supxlabel(f"{names[1]}\n({told})", fontsize=8, parse_math=False)
     return figure
 
 

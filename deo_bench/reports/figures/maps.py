@@ -50,7 +50,7 @@ def maps_figure(pictures: np.ndarray, columns: Mapping[str, Column], first_only:
     across, slope = 1 + len(columns), high / wide
     side = min((WIDTH + _GAP) / across - _GAP, _LARGEST, (_TALLEST / down - _GAP) / slope)
     titles = [_wrapped(label, side) for label in ("image", *columns)]
-    shares = ["", *(f"{100 * column.share(first_only):.0f} %" for column in columns.values())]
+    shares = ["", *(f"{100 * column.share(first_only):.0f} % of variance" for column in columns.values())]
     shown = [pictures, *(colours(column.maps, first_only) for column in columns.values())]
     head = _LINE * (1 + max(title.count("\n") + 1 for title in titles)) + 0.06
     height = head + down * (side * slope + _GAP)

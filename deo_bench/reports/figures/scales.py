@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def set_scale(axes: Axes, values: Sequence[float], ticks: Sequence[float] = ()) 
     elif not is_wide:
         axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value, _digits(axes.get_xticks()))))
 
 
 def _round_numbers(values: Sequence[float]) -> list[float]:
@@ -47,12 +48,22 @@ def _round_numbers(values: Sequence[float]) -> list[float]:
     return [number for number in numbers if low <= number <= high] or [low, high]
 
 
-def short(value: float) -> str:
+def _digits(ticks: Iterable[float]) -> int:
+    """How many digits tell all ticks apart, and say where they are: 156.75 is neither 157 nor 156.8 beside 157."""
+    values = sorted(set(ticks))
+    least = min((after - before for before, after in pairwise(values)), default=0.0)
+    for digits in range(3, 8):
+        if all(abs(float(f"{value:.{digits}g}") - value) <= 0.05 * least for value in values):
+            return digits
+    return 3
+
+
+def short(value: float, digits: int = 3) -> str:
     """A number in as few letters as say it: `250`, `1.5k`, `100k`, `2M`."""
     for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= factor:
-            return f"{value / factor:.3g}{letter}"
-    return f"{value:.3g}"
+            return f"{value / factor:.{digits}g}{letter}"
+    return f"{value:.{digits}g}"
 
 
 def labels_below(

@@ -9,19 +9,21 @@ from __future__ import annotations
 from deo_bench.reports.published.beside import Beside, Companion, beside
 from deo_bench.reports.published.frame import COLUMNS, CONFIDENCE, PublishedFrame
 from deo_bench.reports.published.readers import read_geobench, read_published, read_torchgeo_bench
-from deo_bench.reports.published.sources import Source, numbers_of, read_source, source_names
+from deo_bench.reports.published.sources import EVERY, Source, check_sources, numbers_of, read_source, source_names
 from deo_bench.reports.published.summary import cells_of, normalised_means
 from deo_bench.reports.published.tables import published_sections, published_tables, source_title
 
 __all__ = [
     "COLUMNS",
     "CONFIDENCE",
+    "EVERY",
     "Beside",
     "Companion",
     "PublishedFrame",
     "Source",
     "beside",
     "cells_of",
+    "check_sources",
     "normalised_means",
     "numbers_of",
     "published_sections",

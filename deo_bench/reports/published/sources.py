@@ -6,7 +6,7 @@ particular to it (`low`, `high`, `spread`, `runs`, `seeds`, `n_train`, `n_test`,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,6 +20,8 @@ from deo_bench.recipe.checking import plain
 from deo_bench.reports.published.frame import PublishedFrame, join, make_frame
 
 FOLDER = Path(__file__).parent / "sources"
+EVERY = "all"
+"""In a report's list of sources: all that ship and do not contradict a better one."""
 
 Letter = Literal["A", "C", "R", "S"]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -131,6 +133,16 @@ def numbers_of(source: Source) -> PublishedFrame:
 def preferred_sources() -> list[str]:
     """The sources that are shown without being named: those that no other one contradicts."""
     return [name for name in source_names() if not read_source(name).conflicts_with]
+
+
+def check_sources(names: Sequence[str], where: str) -> None:
+    """Refuse a source that does not ship and a result CSV that is not there."""
+    for name in names:
+        if name.endswith(".csv"):
+            if not Path(name).is_file():
+                raise UserError(f"{where}: there is no file {name}")
+        elif name not in source_names() and tuple(names) != (EVERY,):
+            raise unknown("source of published numbers", name, [*source_names(), EVERY], where)
 
 
 def shipped(names: list[str]) -> PublishedFrame:

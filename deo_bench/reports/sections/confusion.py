@@ -57,7 +57,7 @@ class Confusion:
 def sections(answer: Answer) -> list[Section]:
     """One section: the rows that the report names, else the best cell of each task; nothing without predictions."""
     drawings = [drawing for place in places_of(answer) for drawing in _drawings(place)]
-    return [Section("What is taken for what", tuple(drawings), shown="page")] if drawings else []
+    return [Section("Confusion matrices", tuple(drawings), shown="page")] if drawings else []
 
 
 def confusion(found: Sequence[Predictions], classes: int) -> Confusion:
@@ -87,7 +87,9 @@ def _drawings(place: Place) -> Iterator[Drawing]:
         return
     if not named:
         together = [panel for _, made in panels[:_MOST_TASKS] for panel in made]
-        caption = _caption(place, together, "The cell of the highest mean on each task.")
+        caption = _caption(
+            place, together, "The row with the highest mean of each task, whether or not its lead is resolved."
+        )
         yield Drawing(place.name("confusion"), partial(confusion_figure, tuple(together), place.brief), caption)
         return
     for task, made in panels:
@@ -164,8 +166,8 @@ def _caption(place: Place, panels: Sequence[Matrix | Bars], which: str) -> str:
     parts = [which]
     if any(isinstance(panel, Matrix) for panel in panels):
         parts.append(
-            "Rows are what is there, columns what it is taken for, in percent of the row, all seeds together; shares "
-            "that round to 0 are left empty."
+            "Rows: the true class; columns: the predicted one; percent of the row, all seeds together; shares that "
+            "round to 0 are left empty."
         )
     if any(isinstance(panel, Matrix) and panel.is_difference for panel in panels):
         parts.append("The difference is the first matrix minus the second, in points.")

@@ -23,6 +23,8 @@ _NOT_RECORDED = "its runs do not say: they were made by an earlier version, or a
 _DECLARED = "as declared, not counted"
 _ANOTHER_SIZE = "not counted at this size of image"
 _BACKBONE = "no run: nothing was trained here"
+_SAME = 1.02
+"""Costs within this factor are one: a figure of them would make noise look like a choice."""
 _UNITS = (("EFLOPs", 1e18), ("PFLOPs", 1e15), ("TFLOPs", 1e12), ("GFLOPs", 1e9))
 _OF_TRAINING = (
     "Training: every view through the student, forward and twice that backward, and the global views through every "
@@ -146,6 +148,8 @@ def _gmacs(info: dict[str, Any], bands: str) -> dict[int, float]:
     if not isinstance(by_bands, dict) or not by_bands:
         return {}
     by_size = by_bands.get(bands) or next(iter(by_bands.values()))
+    if not isinstance(by_size, dict):
+        return {}
     return {int(size): float(value) for size, value in by_size.items()}
 
 
@@ -155,9 +159,10 @@ def _mean(values: Sequence[Any]) -> float | None:
 
 
 def _drawing(place: Place, axis: _Axis, rows: Sequence[Entry], costs: Costs) -> list[Drawing]:
-    """The figure of one kind of cost; none where all cells cost the same, or nobody knows."""
+    """The figure of one kind of cost; none where all cells cost about the same, or nobody knows."""
     cells = [costs.of[entry.label] for entry in rows if entry.kind == "cell"]
-    if len({axis.of(cost) for cost in cells if axis.counts(cost)} - {None}) < 2:
+    known = [value for cost in cells if axis.counts(cost) and (value := axis.of(cost)) is not None]
+    if not known or max(known) <= _SAME * min(known):
         return []
     weights = place.answer.scope.weights[0]
     panels = []

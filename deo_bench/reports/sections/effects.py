@@ -94,6 +94,7 @@ def _effects(table: Table, cells: Cells, scored: Sequence[Scored]) -> Grid | Non
     if not some:
         return None
     number = Footnotes()
+    most = max(len(scores[label]) for scores in scored for label in full.labels.values() if label in scores)
     p = [[effect.difference.p for effect in one.effects] for one in made]
     corrected = iter(holm([each for column in p for each in column]))
     resolved = [[next(corrected) < 1 - LEVEL for _ in column] for column in p]
@@ -101,7 +102,7 @@ def _effects(table: Table, cells: Cells, scored: Sequence[Scored]) -> Grid | Non
         Line(
             _label(effect), None,
             tuple(_slot(one, place, found, number) for one, found in zip(made, resolved, strict=True)),
-            number(_pairing(made, place)),
+            number(_pairing(made, place, most)),
         )
         for place, effect in enumerate(some)
     ]  # fmt: skip
@@ -138,11 +139,14 @@ def _slot(made: _Made, place: int, resolved: Sequence[bool], number: Footnotes) 
     return Slot(difference_text(made.effects[place].difference), is_unresolved=not resolved[place])
 
 
-def _pairing(made: Sequence[_Made], place: int) -> tuple[str, ...]:
+def _pairing(made: Sequence[_Made], place: int, most: int) -> tuple[str, ...]:
     gains = [one.effects[place].difference for one in made if one.effects]
     if any(gain.pairing == "unpaired" for gain in gains):
         return ("no seed in common: unpaired by seed, paired by test image",)
-    return ("one seed: the interval is over test images only",) if any(gain.seeds == 1 for gain in gains) else ()
+    if any(gain.seeds == 1 for gain in gains):
+        return ("one seed: the interval is over test images only",)
+    fewer = [gain.seeds for gain in gains if gain.seeds < most]
+    return (f"over {min(fewer)} of {most} seeds: not every cell has the others",) if fewer else ()
 
 
 def _caption(table: Table, full: Cells, comparisons: int) -> str:
@@ -152,7 +156,7 @@ def _caption(table: Table, full: Cells, comparisons: int) -> str:
         "of the other factors. An interaction is how much more two levels change together than both do apart: below "
         "zero, each helps less where the other is there already; where one is resolved, the main effects of its "
         "factors are no rule, and the cells are to be read one by one.",
-        f"95 % t intervals over seeds and test images, each by itself; {UNRESOLVED}: p >= .05 after Holm's correction "
+        f"95 % t intervals over seeds and test images, each by itself; {UNRESOLVED}: p ≥ .05 after Holm's correction "
         f"over the {comparisons} comparisons of this table.",
     ]
     if any(column.direction == "min" for column in table.columns):

@@ -6,7 +6,9 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
+from math import ceil
 
 from deo_bench.reports.answer import Answer
 from deo_bench.reports.declared import FOLDER, Declared, points, row_key
@@ -71,7 +73,7 @@ def _told(one: Judged) -> dict[str, object]:
     told |= {"declared": one.standing, "notes": "; ".join(one.notes) or None}
     if gain is not None:
         told |= {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high, "pairing": gain.pairing}
-        told |= {"seeds": len(one.seeds)}
+        told |= {"seeds": gain.seeds if one.seeds else 0}
     if one.needed is not None:
         told |= {"seeds_needed": one.needed.seeds, "images_factor": one.needed.images_factor}
     if one.known is not None:
@@ -86,14 +88,18 @@ def _grid(answered: Sequence[Answered]) -> Grid:
     blocks = []
     for place, one in enumerate(answered, 1):
         lines = tuple(_line(each, one.expectation.why, varying, number) for each in one.comparisons)
-        blocks.append((f"expectation {place}: {one.verdict}", lines))
+        counts = "" if one.is_prediction else ", not counted"
+        blocks.append((f"expectation {place}: {one.verdict}{counts}", lines))
     if all(len(one.comparisons) == 1 for one in answered):
         blocks = [("", tuple(chain.from_iterable(lines for _, lines in blocks)))]
-    headings = (
+    headings: tuple[Heading, ...] = (
         Heading("difference", "points"),
         Heading("verdict", "corrected p"),
         Heading("seeds to decide", f"at {100 * POWER:.0f} % power"),
     )
+    if not any(map(_needed_text, comparisons)):  # all is decided: an empty column is no news
+        headings = headings[:2]
+        blocks = [(name, tuple(replace(line, slots=line.slots[:2]) for line in lines)) for name, lines in blocks]
     words = _caption(comparisons, [key for key in _SHARED if key not in varying])
     return Grid("expectations", summary(answered), words, headings, tuple(blocks), tuple(number.notes), "expected")
 
@@ -148,7 +154,7 @@ def _needed_text(one: Judged) -> str:
         return f"{one.needed.seeds:,}"
     if one.needed is not None and one.needed.images_factor is not None:
         factor = one.needed.images_factor
-        return f"{factor:.1f} × images" if factor < 100 else f"{factor:,.0f} × images"
+        return f"{ceil(10 * factor) / 10:.1f} × images" if factor < 100 else f"{ceil(factor):,} × images"
     return HOLE if one.reason and one.gain is not None else ""
 
 

@@ -43,7 +43,10 @@ def sections(answer: Answer) -> list[Section]:
     if not found:
         answer.problems.append("maps of features: none is there; `deo-bench run` makes them")
         return []
-    told = tuple(f"not shown: {', '.join(dict.fromkeys(labels))}: {why}" for why, labels in notes.items())
+    told = tuple(
+        f"Not shown ({why.removeprefix('it has ')}): {', '.join(dict.fromkeys(labels))}."
+        for why, labels in notes.items()
+    )
     colours = Section("Feature maps", tuple(_drawings(answer, found, False)), told, "page")
     single = Section("Feature maps, first component alone", tuple(_drawings(answer, found, True)), (), "folded")
     return [colours, single]

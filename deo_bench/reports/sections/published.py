@@ -7,17 +7,13 @@ from dataclasses import replace
 
 from deo_bench.reports.answer import Answer
 from deo_bench.reports.grid import HOLE, Footnotes, Grid, Line, Slot, score_grid
-from deo_bench.reports.published import Companion, beside, published_sections, source_title
+from deo_bench.reports.published import EVERY, Companion, beside, published_sections, source_title
 from deo_bench.reports.published.tables import value_text
 from deo_bench.reports.section import Section
 from deo_bench.reports.table import Table
 from deo_bench.reports.wording import title
 
 BLOCK = "published, same protocol"
-
-
-EVERY = "all"
-"""In a report's list of sources: all that ship and do not contradict a better one."""
 
 
 def sections(answer: Answer) -> list[Section]:
@@ -31,14 +27,19 @@ def sections(answer: Answer) -> list[Section]:
     sources = None if answer.spec.published == (EVERY,) else list(answer.spec.published)
     made = []
     columns = [column for table in answer.tables for column in table.columns]
+    found = beside(columns, sources)
+    first = 0
     for table in answer.tables:
-        companions = beside(table.columns, sources).same
+        places = range(first, first := first + len(table.columns))
+        companions = [replace(one, place=one.place - places[0]) for one in found.same if one.place in places]
         if companions:
             grid = with_companions(table, companions)
             made.append(Section(f"Published beside ours: {title(table)}", (grid,), shown="page"))
-    for section in published_sections(beside(columns, sources).others):
+    for section in published_sections(found.others):
         name = f"Published, other protocols: {section.title}"
         made.append(replace(section, title=name, shown="folded"))
+    if not made:
+        answer.problems.append("published numbers were asked for, and none is on a task of this report")
     return made
 
 

@@ -40,8 +40,8 @@ def _grid(table: Table, comparisons: int) -> Grid | None:
     level = (1 - LEVEL) / comparisons
 
     def line(row: Row) -> Line:
-        slots = tuple(_slot(cell, level, number) for cell in row.cells)
-        return Line(row.label, row.runs, slots, number(pairing_note(row, table.against)))
+        marks = number(pairing_note(row, table.against))
+        return Line(row.label, row.runs, tuple(_slot(cell, level, number) for cell in row.cells), marks)
 
     blocks = tuple((block, tuple(map(line, members))) for block, members in blocks_of(rows))
     headings = tuple(heading(column, table) for column in table.columns)

@@ -180,7 +180,9 @@ class _Over:
             mixed = "more is better on some tasks, less on others: no mean"
             why = mixed if self._is_mixed else "no seed has scores on every task"
             return Slot(HOLE, notes=number([self._lacks(label) or why]))
-        return Slot(estimate_text(cell.estimate), cell.is_best, is_second=cell.is_second)
+        seeds, runs = cell.estimate.seeds, len(self.entries[label].subjects)
+        notes = [f"{seeds} of {runs} seeds have scores on every task"] if seeds < runs else []
+        return Slot(estimate_text(cell.estimate), cell.is_best, notes=number(notes), is_second=cell.is_second)
 
     def _rank(self, label: str, ranking: Ranking | None, number: Footnotes) -> Slot:
         if ranking and label in ranking.ranks:

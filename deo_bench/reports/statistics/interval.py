@@ -83,8 +83,8 @@ def difference(ours: Sequence[Measured], others: Sequence[Measured]) -> Differen
     """The mean of `ours` minus the mean of `others`, both scored on the same test images.
 
     Common seeds are paired, run by run. Without any, both sides' seeds vary. Against one run without a seed (a
-    baseline) only our seeds do. A side with one run cannot say how its seeds vary: that part is then left out, and
-    `seeds` tells.
+    baseline) only our seeds do. A side with one run of several seeds' kind cannot say how they vary: that part is
+    then left out of the interval, `seeds` is 1, and p is 1.
     """
     return contrast([(1.0, ours), (-1.0, others)])
 
@@ -94,7 +94,8 @@ def contrast(sides: Sequence[Side]) -> Difference:
 
     Seeds that all sides have are paired. Without any, each side's seeds vary by themselves, their variance weighed by
     the square. A single run without a seed (a baseline) has no seeds that vary; if all the others have common
-    seeds, these are paired. `seeds` is the fewest of any side that varies.
+    seeds, these are paired. `seeds` is the fewest of any side that varies; where it is one, p is 1: nothing is
+    claimed of a recipe by one run.
     """
     if not sides or not all(scores for _, scores in sides):
         raise ValueError("a contrast needs scores on every side")
@@ -102,11 +103,13 @@ def contrast(sides: Sequence[Side]) -> Difference:
     pairing: Pairing = "paired" if len(varying) == len(sides) else "one run"
     if len(varying) <= 1 and pairing == "one run":
         count = len(varying[0]) if varying else 1
-        return _paired([(w, [scores[0]] * count if _is_one_run(scores) else scores) for w, scores in sides], pairing)
-    common = _common_seeds(varying)
-    if not common:
-        return _unpaired(sides)
-    return _paired([(weight, _at(scores, common)) for weight, scores in sides], pairing)
+        gain = _paired([(w, [scores[0]] * count if _is_one_run(scores) else scores) for w, scores in sides], pairing)
+    elif common := _common_seeds(varying):
+        gain = _paired([(weight, _at(scores, common)) for weight, scores in sides], pairing)
+    else:
+        gain = _unpaired(sides)
+    # How seeds vary is not in the parts: an interval over test images alone is no evidence about a recipe.
+    return replace(gain, p=1.0) if varying and gain.seeds == 1 else gain
 
 
 def together(by_task: Sequence[Sequence[Measured]]) -> list[Measured]:

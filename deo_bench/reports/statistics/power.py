@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from deo_bench.reports.statistics.interval import Difference
+from deo_bench.reports.statistics.interval import Difference, has_spread
 from deo_bench.reports.statistics.pvalue import KNOWN_FROM, behrens_fisher, chi_square_rule
 
 _MOST_IMAGES = 1e6
@@ -64,6 +64,8 @@ def seeds_needed(difference: Difference, level: float = 0.05, power: float = 0.8
         return Needed(reason="a single run does not show how seeds vary")
     if difference.value == 0:
         return Needed(reason="the observed difference is zero")
+    if not has_spread(difference.value, difference.parts):
+        return Needed(reason="neither seeds nor test images show any spread")
     sd = float(np.sqrt(sum(part.variance * (part.df + 1) for part in of_seeds)))
     images = sum(part.variance for part in difference.parts if part.source == "images")
 

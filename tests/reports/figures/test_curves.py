@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from deo_bench.reports.figures.curves import Curve, Panel, curves_figure
-from deo_bench.reports.figures.scales import short
+from deo_bench.reports.figures.scales import set_scale, short
 from deo_bench.reports.figures.style import encode, styled
+from deo_bench.reports.palette import colours
 from deo_bench.reports.statistics import Estimate
 
 
@@ -66,6 +68,24 @@ def test_an_interval_does_not_take_the_axis_beyond_what_a_score_can_be() -> None
 )
 def test_numbers_in_few_letters(value: float, text: str) -> None:
     assert short(value) == text
+
+
+def test_ticks_close_together_are_told_apart() -> None:
+    axes = Figure().subplots()
+    axes.plot([156.9, 157.9], [0, 1])
+    set_scale(axes, [156.9, 157.9])
+    ticks = axes.get_xticks()
+    said = [axes.xaxis.get_major_formatter()(tick) for tick in ticks]
+    assert len(set(said)) == len(said) and np.allclose([float(text) for text in said], ticks)
+
+
+def test_a_line_of_two_teachers_has_both_colours() -> None:
+    two = curve("both", {0: 0.4, 10: 0.5}, ("tiny_optical", "ema"))
+    with styled():
+        figure = curves_figure([Panel("cover", (two, curve("one", {0: 0.4, 10: 0.5})))], "steps", "scenes-v1")
+    both, one = figure.axes[0].lines
+    assert {both.get_color(), both.get_gapcolor()} == set(colours(("tiny_optical", "ema")))
+    assert one.get_gapcolor() is None and one.get_linestyle() == "-"
 
 
 def test_the_same_bytes_every_time() -> None:

@@ -72,6 +72,8 @@ def test_figures_are_of_the_costs_in_which_cells_differ(fake: FakeStore, scope: 
     drawn = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
     assert drawn == {"1": [[2, 50]], "2": [[8, 75]], "front": [[2, 50], [8, 75]]}
     assert axes.get_xlabel() == "TFLOPs of training"
+    alike = [trained(fake, "c", [0.5, 0.5], pflops=8e-3), trained(fake, "d", [0.75, 0.75], pflops=8.1e-3)]
+    assert not cost.sections(answer_of(fake, scope, *alike))[0].drawings, "noise on an axis of its own"
 
 
 def test_what_was_not_trained_has_no_place_where_training_is_what_costs(fake: FakeStore, scope: Scope) -> None:
@@ -104,3 +106,12 @@ def test_nothing_before_anything_is_trained_and_torn_files_are_passed_over(fake:
     assert cost.sections(answer_of(fake, scope, entry)) == []
     other.write_text(json.dumps({"state": "done", "seconds": 30, "compute": None}))
     assert texts(answer_of(fake, scope, entry)) == {"a": ["22.6", HOLE, HOLE, HOLE, "30"]}
+
+
+def test_arithmetic_that_is_no_table_of_sizes_is_not_counted(fake: FakeStore, scope: Scope) -> None:
+    told = counted() | {"student_gmacs": {"s2_10": [3]}}
+    entry = trained(fake, "odd", [0.5, 0.6])
+    for _, subject in entry.subjects:
+        path = fake.root / subject / "run.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"compute": told}))
+    assert texts(answer_of(fake, scope, entry))["odd"][1] == "–"
