@@ -118,6 +118,23 @@ def test_a_figure_has_no_panel_for_what_is_not_there(made: Report, fake: FakeSto
     assert not has_dots(replace(table, rows=()), "scores")
 
 
+def test_panels_of_one_task_have_one_range(made: Report) -> None:
+    table = made.answer.tables[0]
+    lower = [
+        replace(cell, estimate=replace(e, value=e.value / 2, low=e.low / 2, high=e.high / 2))
+        for cell in (row.cells[0] for row in table.rows)
+        if (e := cell.estimate)
+    ]
+    rows = [row for row in table.rows if row.cells[0].estimate]
+    rows = [replace(row, cells=(row.cells[0], cell)) for row, cell in zip(rows, lower, strict=True)]
+    both = replace(table, columns=(replace(table.columns[0], step=10), table.columns[0]), rows=tuple(rows))
+    ranges = [axes.get_xlim() for axes in dots(both, "scores").axes]
+    assert ranges[0] == ranges[1] and ranges[0][0] < 100 * min(row.cells[1].estimate.low for row in rows)
+    other = replace(both, columns=(both.columns[0], replace(both.columns[1], task="another")))
+    ranges = [axes.get_xlim() for axes in dots(other, "scores").axes]
+    assert ranges[0] != ranges[1]
+
+
 def test_several_band_sets_have_figures_of_their_own(
     fake: FakeStore, rows: list[Entry], scope: Scope, tmp_path: Path
 ) -> None:

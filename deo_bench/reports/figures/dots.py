@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
+from deo_bench.reports.cells import Column
 from deo_bench.reports.figures.style import WIDTH
 from deo_bench.reports.palette import UNTAUGHT, colours
 from deo_bench.reports.table import Row, Table
@@ -42,7 +43,7 @@ def dots(table: Table, view: View, places: Sequence[int] | None = None) -> Figur
 def pages(table: Table, view: View) -> list[range]:
     """The columns of a table in figures that fit a page each, spread evenly."""
     across = min(_MOST_ACROSS, len(table.columns))
-    down = max(int((_TALLEST - 0.25) // _panel_height(_rows(table, view))), 1)
+    down = max(int((_TALLEST - 0.25) // _panel_height(table, _rows(table, view))), 1)
     count = -(-len(table.columns) // (across * down))
     edges = [round(cut * len(table.columns) / count) for cut in range(count + 1)]
     return [range(start, stop) for start, stop in pairwise(edges)]
@@ -60,9 +61,16 @@ def _label(row: Row) -> str:
     return textwrap.fill(row.label, _LABEL, break_on_hyphens=False)
 
 
-def _panel_height(rows: Sequence[Row]) -> float:
-    """Inches of a panel: a row is as high as its label has lines."""
-    return 0.17 * sum(max(0.8 * (_label(row).count("\n") + 1), 1) for row in rows) + 0.85
+def _heading(table: Table, place: int) -> str:
+    column = table.columns[place]
+    told = [column.task, where(column, table.varying), metric_name(column), metric_remark(column), size(column)]
+    return "\n".join(textwrap.fill(line, 30) for line in told if line)
+
+
+def _panel_height(table: Table, rows: Sequence[Row]) -> float:
+    """Inches of a panel: a row is as high as its label has lines, and its heading takes nothing from the rows."""
+    head = 0.13 * max(_heading(table, place).count("\n") + 1 for place in range(len(table.columns)))
+    return 0.17 * sum(max(0.8 * (_label(row).count("\n") + 1), 1) for row in rows) + 0.46 + head
 
 
 def _heights(rows: Sequence[Row]) -> list[float]:
@@ -80,7 +88,7 @@ def _figure(table: Table, rows: Sequence[Row], view: View, places: Sequence[int]
 
     down = -(-len(places) // _MOST_ACROSS)
     across = -(-len(places) // down)
-    figure = Figure(figsize=(WIDTH, down * _panel_height(rows) + 0.25), layout="constrained")
+    figure = Figure(figsize=(WIDTH, down * _panel_height(table, rows) + 0.25), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False, sharey=True)
     split, heights = sum(row.kind == "cell" for row in rows), _heights(rows)
     for number, axes in enumerate(panels.flat):
@@ -94,14 +102,24 @@ def _figure(table: Table, rows: Sequence[Row], view: View, places: Sequence[int]
             axes.set_yticks(heights, [_label(row) for row in rows], parse_math=False)
         axes.set_ylim(heights[-1] + 0.6, -0.6)
         axes.tick_params(axis="y", length=0)
+    _share_ranges([(table.columns[place], axes) for place, axes in zip(places, panels.flat, strict=False)])
     figure.supxlabel(_axis_label(table, view), fontsize=8, parse_math=False)
     return figure
 
 
+def _share_ranges(panels: Sequence[tuple[Column, Axes]]) -> None:
+    """Panels of one task by one metric have one range: a step beside another is compared by eye."""
+    alike: dict[tuple[str, str], list[Axes]] = {}
+    for column, axes in panels:
+        alike.setdefault((column.task, column.metric), []).append(axes)
+    for group in alike.values():
+        limits = [axes.get_xlim() for axes in group]
+        for axes in group:
+            axes.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
+
+
 def _panel(axes: Axes, table: Table, rows: Sequence[Row], place: int, view: View) -> None:
-    column = table.columns[place]
-    told = [column.task, where(column, table.varying), metric_name(column), metric_remark(column), size(column)]
-    axes.set_title("\n".join(textwrap.fill(line, 30) for line in told if line), loc="left", parse_math=False)
+    axes.set_title(_heading(table, place), loc="left", parse_math=False)
     axes.grid(axis="x", color="0.92", linewidth=0.6)
     if view == "differences":
         axes.axvline(0, color="0.35", linewidth=0.8, zorder=1)
