@@ -57,12 +57,13 @@ def show_table(
     from deo_bench.reports.render_markdown import markdown
     from deo_bench.reports.render_terminal import terminal
     from deo_bench.reports.report import make_report
+    from deo_bench.reports.short import in_short
 
     made = make_report(spec, entries_of(plan), scope_of(plan), plan.store.root, expected_of(plan))
     if quiet:
         return made
     if format_ == "rich":
-        console.print(terminal(made, show_all, width=max(console.width, 80)))
+        console.print(terminal(made, show_all, max(console.width, 80), in_short(made.answer)))
     else:
         text = (
             comma_separated(made.answer.tables)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from deo_bench.experiments.events import Outcome
 from deo_bench.experiments.plan import Plan, PlannedRun, kept
+from deo_bench.reports.declared import Expectation
 
 
 def told_plan(plan: Plan) -> list[str]:
@@ -65,6 +67,16 @@ def told_cells(plan: Plan) -> list[str]:
         )
         lines.append(f"  {row.label:<{width}}  {name}  {told}{have} of {sum(wanted[name] for name in names)} scores")
     return lines
+
+
+def told_expectations(expectations: Sequence[Expectation]) -> list[str]:
+    """How many comparisons are declared, and which of them cannot be tested; nothing where nothing is expected."""
+    every = [one for expectation in expectations for one in expectation.comparisons]
+    if not every:
+        return []
+    left_out = dict.fromkeys(one.left_out for one in every if one.left_out)
+    told = f"expected: {len(every)} comparisons in {len(expectations)} expectations"
+    return [told + (f"; not testable: {'; '.join(left_out)}" if left_out else "")]
 
 
 def told_outcome(outcome: Outcome) -> list[str]:

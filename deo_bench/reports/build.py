@@ -60,12 +60,15 @@ def build_tables(
     groups = _groups(entries, layout.group)
     made = []
     for protocol, columns in _columns(finder, scope, layout):
-        rows = _rows(finder, shown, columns, base, groups)
-        rows = _ordered(rows, columns, sort, list(dict.fromkeys(groups.values())))
+        # What is not shown is compared all the same: hiding a row makes nothing else more certain.
+        looked_at = [entry for entry in entries if entry.kind == "cell" or entry in shown]
+        every = {row.label: row for row in _rows(finder, looked_at, columns, base, groups)}
+        rows = _ordered([every[entry.title] for entry in shown], columns, sort, list(dict.fromkeys(groups.values())))
         said = {axis: _said(columns, axis) for axis in AXES}
         made.append(Table(
             protocol, said["probe"], said["bands"], said["weights"], tuple(columns), rows, base.title if base else None,
             scope.experiment, said["partition"], said["step"],
+            sum(cell.corrected is not None for row in every.values() for cell in row.cells),
         ))  # fmt: skip
     return made
 

@@ -92,11 +92,16 @@ class Answered:
 def judge(
     expectations: Sequence[Expectation], entries: Sequence[Entry], finder: Scores, records: Records
 ) -> list[Answered]:
-    """Every expectation with the verdicts on its comparisons, corrected over all of them, tested or not."""
+    """Every expectation with the verdicts on its comparisons, corrected over all of them, tested or not.
+
+    What was declared in time is corrected over itself alone: a declaration that comes late must not undo it.
+    """
     by_label = {entry.label: entry for entry in entries}
     declared = [one for expectation in expectations for one in expectation.comparisons]
     tested = [replace(_tested(one, by_label, finder), known=records.known.get(one.digest)) for one in declared]
-    judged = iter(decide(tested))
+    in_time = [one for one in tested if one.standing == "before" or one.declared.left_out]
+    early, every = iter(decide(in_time)), decide(tested)
+    judged = iter([next(early) if one in in_time else late for one, late in zip(tested, every, strict=True)])
     return [Answered(one, tuple(next(judged) for _ in one.comparisons)) for one in expectations]
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from deo_bench.reports.entries import Seen
 from deo_bench.reports.table import Cell, Row, Table
 from deo_bench.reports.wording import (
+    UNRESOLVED,
     blocks_of,
     caption,
     difference_caption,
@@ -18,6 +19,7 @@ from deo_bench.reports.wording import (
     metric_remark,
     pairing_note,
     size,
+    unresolved_text,
     where,
 )
 
@@ -26,7 +28,7 @@ HOLE = "–"
 
 @dataclass(frozen=True)
 class Slot:
-    """One cell as text, with the numbers of its footnotes, and daggers."""
+    """One cell as text, with the numbers of its footnotes, and daggers; remark: beside what is unresolved."""
 
     text: str
     is_best: bool = False
@@ -34,6 +36,7 @@ class Slot:
     notes: tuple[int, ...] = ()
     is_second: bool = False
     daggers: tuple[str, ...] = ()
+    remark: str = UNRESOLVED
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -174,4 +177,5 @@ def _difference_slot(cell: Cell, number: Footnotes) -> Slot:
     if cell.difference is None:
         return Slot(HOLE, notes=number([cell.reason or "the baseline row has no score here"]))
     text, daggers = difference_text(cell.difference), number.dagger(cell.seen)
-    return Slot(text, is_unresolved=not cell.is_resolved, daggers=daggers)
+    remark = UNRESOLVED if cell.corrected is None else unresolved_text(cell.corrected)
+    return Slot(text, is_unresolved=not cell.is_resolved, daggers=daggers, remark=remark)

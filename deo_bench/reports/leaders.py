@@ -42,11 +42,14 @@ class Leaders:
         self._columns += 1
 
     def mark(self, rows: dict[str, list[Cell]]) -> None:
-        """Mark what leads each column of `rows`, and what comes second, corrected over the columns."""
+        """Mark what leads each column of `rows`, and what comes second to it, corrected over the columns."""
+        led: set[int] = set()
         for rank in (0, 1):
             claims = [claim for claim in self._claims if claim.rank == rank]
             for claim, p in zip(claims, holm([claim.p for claim in claims]), strict=True):
-                if p < 1 - LEVEL:
-                    cells = rows[claim.label]
-                    cell = cells[claim.place]
-                    cells[claim.place] = replace(cell, is_best=True) if rank == 0 else replace(cell, is_second=True)
+                cells = rows[claim.label]
+                if p < 1 - LEVEL and rank == 0:
+                    cells[claim.place] = replace(cells[claim.place], is_best=True)
+                    led.add(claim.place)
+                elif p < 1 - LEVEL and claim.place in led:
+                    cells[claim.place] = replace(cells[claim.place], is_second=True)

@@ -12,7 +12,6 @@ from deo_bench.reports.report import Report
 from deo_bench.reports.resample import RESAMPLES
 from deo_bench.reports.section import Drawing
 from deo_bench.reports.short import in_short
-from deo_bench.reports.wording import UNRESOLVED
 
 _TEMPLATE = Path(__file__).parent / "templates" / "page.html"
 
@@ -36,7 +35,6 @@ def page(report: Report, figures: Mapping[str, bytes]) -> str:
         experiment=report.answer.scope.experiment,
         resamples=RESAMPLES,
         version=__version__,
-        unresolved=UNRESOLVED,
     )
 
 

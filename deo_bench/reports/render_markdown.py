@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 from deo_bench.reports.grid import Grid, Line, Slot
 from deo_bench.reports.section import Drawing, Section, Sectioned
-from deo_bench.reports.wording import UNRESOLVED
 
 _MARKED = re.compile(r"[\\`|*_<>~]|&(?=#?\w+;)|\[(?=[^\]]*\]\()")
 """What Markdown reads: an ampersand only in an entity, a bracket only in a link, as intervals stand in brackets."""
@@ -63,7 +62,7 @@ def _line(line: Line, has_runs: bool) -> str:
 def _slot(slot: Slot) -> str:
     text = escape(slot.text)
     text = f"**{text}**" if slot.is_best else f"<u>{text}</u>" if slot.is_second else text
-    unresolved = f" *{UNRESOLVED}*" if slot.is_unresolved else ""
+    unresolved = f" *{slot.remark}*" if slot.is_unresolved else ""
     return text + _superscript(slot.marks) + unresolved
 
 

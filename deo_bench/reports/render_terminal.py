@@ -13,15 +13,15 @@ from rich.text import Text
 
 from deo_bench.reports.grid import Grid, Line, Slot
 from deo_bench.reports.section import Sectioned
-from deo_bench.reports.wording import UNRESOLVED
 
 _SUPERSCRIPTS = str.maketrans("0123456789,", "⁰¹²³⁴⁵⁶⁷⁸⁹ ")
 
 
-def terminal(report: Sectioned, show_all: bool = False, width: int = 100) -> RenderableType:
+def terminal(report: Sectioned, show_all: bool = False, width: int = 100, short: Sequence[str] = ()) -> RenderableType:
     """The tables as something rich can print; without `show_all` only of the sections that are always shown.
 
-    A table wider than `width` columns is cut into several, some tasks each.
+    A table wider than `width` columns is cut into several, some tasks each. short: sentences that end it all, where
+    they are seen without scrolling.
     """
     parts: list[RenderableType] = []
     for section in report.sections:
@@ -31,6 +31,7 @@ def terminal(report: Sectioned, show_all: bool = False, width: int = 100) -> Ren
     if hidden and not show_all:
         parts.append(Text(f"Also there: {'; '.join(hidden)} (--all shows them).", style="dim"))
     parts += [Text(f"Look at: {problem}", style="yellow") for problem in report.problems]
+    parts += [Text(sentence, style="bold") for sentence in short]
     return Group(*parts)
 
 
@@ -94,7 +95,7 @@ def _slot(slot: Slot) -> Text:
     text = Text(slot.text, style="bold" if slot.is_best else "underline" if slot.is_second else "")
     text.append(_superscript(slot.marks), style="not bold not underline")
     if slot.is_unresolved:
-        text.append(f"\n{UNRESOLVED}", style="italic dim")
+        text.append(f"\n{slot.remark}", style="italic dim")
     return text
 
 

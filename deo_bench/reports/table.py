@@ -56,6 +56,7 @@ class Table:
     """What was measured under one protocol: a column a task, and whatever else a report has side by side.
 
     probe, bands, weights, partition, step: of every column; where they differ, all of them, as text (`s2_10, rgb`).
+    comparisons: so many differences were corrected for, of rows that are not shown too; none where only shown ones are.
     """
 
     protocol: str
@@ -68,6 +69,7 @@ class Table:
     experiment: str
     partition: str = "default"
     step: str = "last"
+    comparisons: int | None = None
 
     @property
     def varying(self) -> list[Axis]:

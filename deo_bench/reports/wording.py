@@ -45,6 +45,16 @@ def difference_text(gain: Difference) -> str:
     return f"{number(gain.value, signed=True)} [{number(gain.low)}, {number(gain.high)}]"
 
 
+def p_text(p: float) -> str:
+    """`.012`, `< .001`."""
+    return "< .001" if p < 0.0005 else "1" if p > 0.9995 else f"{p:.3f}".replace("0.", ".", 1)
+
+
+def unresolved_text(p: float) -> str:
+    """What stands beside a difference that is not resolved: the word, and its corrected p value."""
+    return f"{UNRESOLVED}, p {'= 1' if p > 0.9995 else f'= {p:.2f}'.replace('0.', '.', 1)}"
+
+
 def metric_name(column: Column) -> str:
     """The metric as a heading says it; where less is better it says so."""
     name = metric_word(column.metric) or "no score"
@@ -229,6 +239,8 @@ def _rest(table: Table) -> str:
 
 
 def _comparisons(table: Table) -> int:
+    if table.comparisons is not None:
+        return table.comparisons
     return sum(cell.corrected is not None for row in table.rows for cell in row.cells)
 
 

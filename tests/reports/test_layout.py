@@ -19,6 +19,7 @@ from deo_bench.reports.render_csv import comma_separated
 from deo_bench.reports.report import Report, make_report
 from deo_bench.reports.spec import ReportSpec, check_spec
 from deo_bench.reports.table import Table
+from deo_bench.reports.wording import difference_caption
 from tests.reports.conftest import FakeStore, run_name
 
 PATHS = ("teachers.optical.use", "objective.optical.weight")
@@ -55,15 +56,16 @@ def test_rows_are_those_asked_for_in_that_order(fake: FakeStore, scope: Scope) -
         reported(fake, entries, scope, rows=["pixel_bog"])
 
 
-def test_differences_are_to_a_baseline_row_that_is_not_shown_and_only_shown_rows_are_corrected_for(
+def test_differences_are_to_a_baseline_row_that_is_not_shown_and_hiding_rows_makes_nothing_more_certain(
     fake: FakeStore, scope: Scope
 ) -> None:
     entries, base = cells(fake), "optical=none, weight=1"
     whole = reported(fake, entries, scope, baseline=base).answer.tables[0].rows[3].cells[0]
     (table,) = reported(fake, entries, scope, baseline=base, rows=["optical=clip, weight=2"]).answer.tables
     cell = table.rows[0].cells[0]
-    assert whole.difference == cell.difference is not None and whole.corrected is not None
-    assert cell.corrected == cell.difference.p and whole.corrected == pytest.approx(3 * cell.difference.p)
+    assert whole.difference == cell.difference is not None
+    assert cell.corrected == whole.corrected == pytest.approx(3 * cell.difference.p)
+    assert "over the 3 comparisons" in difference_caption(table)
 
 
 def test_band_sets_stand_side_by_side_in_columns_of_their_own(fake: FakeStore, scope: Scope) -> None:

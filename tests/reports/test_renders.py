@@ -102,7 +102,7 @@ MARKDOWN = """\
 <sup>3</sup> not evaluated
 """
 DIFFERENCES = """\
-| optical=tiny\\_optical<sup>1</sup> | 3 | -11.8 [-15.3, -8.3] | +2.1 [-0.9, 5.1] *unresolved* |
+| optical=tiny\\_optical<sup>1</sup> | 3 | -11.8 [-15.3, -8.3] | +2.1 [-0.9, 5.1] *unresolved, p = .30* |
 
 <sup>1</sup> 10-band stem got no gradient
 """

@@ -15,7 +15,7 @@ from deo_bench.reports.declared import FOLDER, Declared, points, row_key
 from deo_bench.reports.expectations import POWER, Answered, Judged
 from deo_bench.reports.grid import HOLE, Footnotes, Grid, Heading, Line, Slot
 from deo_bench.reports.section import Section
-from deo_bench.reports.wording import difference_text
+from deo_bench.reports.wording import difference_text, p_text
 
 _SHARED = {
     "protocol": "protocol {}",
@@ -144,9 +144,7 @@ def _record_notes(one: Judged) -> list[str]:
 
 def _p_text(p: float | None) -> str:
     """`, .012` beside a verdict: the corrected p value."""
-    if p is None:
-        return ""
-    return ", < .001" if p < 0.0005 else ", 1" if p > 0.9995 else f", {p:.3f}".replace("0.", ".", 1)
+    return "" if p is None else f", {p_text(p)}"
 
 
 def _needed_text(one: Judged) -> str:
@@ -159,8 +157,11 @@ def _needed_text(one: Judged) -> str:
 
 
 def _caption(comparisons: Sequence[Judged], shared: Sequence[str]) -> str:
-    count = len(comparisons)
+    late = [one for one in comparisons if one.standing != "before" and not one.declared.left_out]
+    count = len(comparisons) - len(late) or len(comparisons)
     family = f"the {count} declared comparisons" if count > 1 else "the one declared comparison"
+    if 0 < len(late) < len(comparisons):
+        family += f" in time (of those declared late: over all {len(comparisons)})"
     first = comparisons[0].declared
     where = ", ".join(
         _SHARED[key].format(getattr(first, key)) for key in shared if getattr(first, key) not in ("", "default")
