@@ -38,6 +38,20 @@ def test_two_commands_do_all_set_up() -> None:
     assert all(line.count("&&") == 2 and "pip install -e" in line for line in lines)
 
 
+def test_scores_are_read_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.reports.conftest import FakeStore
+
+    fake = FakeStore(tmp_path / "runs")
+    fake.cell("a", [0.5, 0.7])
+    monkeypatch.chdir(tmp_path)
+    block = re.search(r"<!-- scores -->\n```python\n(.*?)```", PAGES["README.md"], re.DOTALL)
+    assert block is not None
+    *lines, last = block[1].strip().splitlines()
+    place: dict[str, object] = {}
+    exec("\n".join([*lines, f"made = {last}"]), place)  # a user would see it in a notebook
+    assert place["made"]["mean"].tolist() == [pytest.approx(0.6)]  # type: ignore[index]
+
+
 def test_extras_that_are_named_exist() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     for page, text in PAGES.items():

@@ -249,6 +249,15 @@ def test_what_was_declared_late_or_is_not_on_record_is_tested_and_not_counted(fa
     assert summary(report.answer.answered) == "1 held, 0 refuted, 0 undecided"
 
 
+def test_what_is_declared_late_undoes_nothing_that_was_declared_in_time(fake: FakeStore) -> None:
+    early, late = replace(BETTER, digest="0" * 12), replace(BETTER, ours="b", theirs="a", digest="1" * 12)
+    store_record(fake.root, on_record(), on_record("1" * 12, differences=1, scores=8))
+    (alone,) = report_of(fake, entries_of(fake), early).answer.answered[0].comparisons
+    first, second = report_of(fake, entries_of(fake), early, late).answer.answered[0].comparisons
+    assert first == alone and first.corrected == first.p
+    assert second.standing == "late" and second.corrected == pytest.approx(2 * second.p)
+
+
 def test_seeds_that_were_added_afterwards_are_told(fake: FakeStore) -> None:
     store_record(fake.root, on_record(seeds=[0, 1]))
     assert "seeds added since it was declared: 2, 3" in notes_of(report_of(fake, entries_of(fake), BETTER))
