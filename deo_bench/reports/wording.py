@@ -212,12 +212,12 @@ def _leading(table: Table) -> list[str]:
     if not contested:
         return []
     over = f", Holm over {contested} columns" if contested > 1 else ""
-    if not any(cell.is_best or cell.is_second for row in table.block("cell") for cell in row.cells):
+    cells = [cell for row in table.block("cell") for cell in row.cells]
+    if not any(cell.is_best or cell.is_second for cell in cells):
         return [f"Nothing is bold: no cell is better than every other of the experiment (each p < .05{over})."]
-    return [
-        f"Bold: better than every other cell of the experiment (each p < .05{over}); underlined: second, and better "
-        "than every cell below it likewise."
-    ]
+    second = "; underlined: second to it, and better than every cell below likewise"
+    has_second = any(cell.is_second for cell in cells)
+    return [f"Bold: better than every other cell of the experiment (each p < .05{over}){second if has_second else ''}."]
 
 
 def _asked_metric(table: Table) -> list[str]:
