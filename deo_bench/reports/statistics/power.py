@@ -12,6 +12,8 @@ from deo_bench.reports.statistics.interval import Difference, has_spread
 from deo_bench.reports.statistics.pvalue import KNOWN_FROM, behrens_fisher, chi_square_rule
 
 _MOST_IMAGES = 1e6
+_HALVINGS = 22
+"""Of an interval of logarithms a few units wide: right to a millionth."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def seeds_needed(difference: Difference, level: float = 0.05, power: float = 0.8
     if chance(most, _MOST_IMAGES) < power:
         return Needed(now=now, reason=f"too small for {most:,} seeds on any number of test images")
     low, high = 0.0, float(np.log(_MOST_IMAGES))
-    for _ in range(40):
+    for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (low, middle) if chance(most, float(np.exp(middle))) >= power else (middle, high)
     return Needed(images_factor=float(np.exp(high)), now=now)
@@ -100,8 +102,13 @@ def _critical(seed_variances: np.ndarray, image_variance: float, df: int, level:
     """The difference whose p value is the level, for each estimate of the seeds' part [N]."""
     variances = np.column_stack([seed_variances, np.full_like(seed_variances, image_variance)])
     error = np.sqrt(variances.sum(1))
-    low, high = np.full_like(error, -3.0), np.full_like(error, 25.0)
-    for _ in range(45):
+    normal = float(special.ndtri(1 - level / 2))
+    if df > KNOWN_FROM:
+        return np.asarray(normal * error)
+    # between what it would be with all of the variance known, and with none of it: p is a mixture of the two
+    widest = float(special.stdtrit(df, 1 - level / 2))
+    low, high = np.full_like(error, np.log(normal) - 0.01), np.full_like(error, np.log(widest) + 0.01)
+    for _ in range(_HALVINGS):
         middle = (low + high) / 2
         is_above = behrens_fisher(np.exp(middle) * error, variances, (df, np.inf)) > level
         low, high = np.where(is_above, middle, low), np.where(is_above, high, middle)
