@@ -42,18 +42,19 @@ class Weights:
 def locate(declaration: Declaration, options: Mapping[str, Any], cache: Path | None = None) -> Weights:
     """Where a part's weights are, without downloading and without importing torch.
 
-    Read from the declaration: the fact `weights` (`"hub:OWNER/REPO"`, with `@REVISION` for one that is not main;
+    Read from the declaration: the fact `weights` (`"hub:OWNER/REPO"`, with `@REVISION` for one that is not main
+    and `{option}` for an option's value;
     `"file"`: only a file of the user's; `"none"` or left out: nothing to load), `filename` in the hub's repository
     (`model.safetensors`), `gated` and `megabytes`. Read from the options: `file`, a path that comes before the hub.
     The hub's cache is looked up as huggingface_hub does (HF_HOME, HF_HUB_CACHE). `cache` is a folder that remembers
     checksums by path, size and time of change.
     """
-    return find(f"{declaration.kind} {declaration.name}", declaration.facts, options.get("file"), cache)
+    return find(f"{declaration.kind} {declaration.name}", _filled(declaration, options), options.get("file"), cache)
 
 
 def look(declaration: Declaration) -> Weights:
     """Where a part's published weights are, without reading them: there is no checksum, however large they are."""
-    return find(f"{declaration.kind} {declaration.name}", declaration.facts, None, is_read=False)
+    return find(f"{declaration.kind} {declaration.name}", _filled(declaration, {}), None, is_read=False)
 
 
 def find(
@@ -115,6 +116,14 @@ def checksum(path: Path, cache: Path | None = None) -> str:
         with contextlib.suppress(CannotWrite):  # a store that is only read is answered from all the same
             write_json(cache / CHECKSUMS, {**_known(cache), key: digest})
     return digest
+
+
+def _filled(declaration: Declaration, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The facts, with the values of options, or their defaults, where the address of the weights names them."""
+    address = str(declaration.facts.get("weights", "none"))
+    for name, option in declaration.options.items():
+        address = address.replace(f"{{{name}}}", str(options.get(name, option.default)))
+    return {**declaration.facts, "weights": address}
 
 
 def _here(path: Path, cache: Path | None) -> Weights:

@@ -110,6 +110,9 @@ def check_weights(part: PartTable, experiment: Experiment, identifier: Identifie
         return
     found = locate(declared, part.options, cache=identifier.places.cache)
     if found.missing:
+        if "{" in str(declared.facts.get("weights")):
+            # Which weights they are is an option: a name that does not exist is not to be downloaded.
+            experiment.registry.load("teacher", part.use).refuse(part.options)
         raise MissingInput(f"teacher {part.use!r}: its weights are not here", found.remedy)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -47,6 +48,10 @@ class Teacher(Backbone):
 
     follows = False
     version = 1
+    overrides: ClassVar[dict[str, Any]] = {}
+    """Arguments of the architecture that tests set to make it small."""
+    narrow: ClassVar[dict[str, Any]] = {}
+    """Arguments with which an architecture of any size can be checked in seconds; none where it cannot be narrowed."""
     heads: nn.ModuleDict
     backbone: Backbone
 
@@ -56,6 +61,10 @@ class Teacher(Backbone):
         for parameter in self.parameters():
             parameter.requires_grad_(False)
         return self
+
+    @classmethod
+    def refuse(cls, options: Mapping[str, Any]) -> None:
+        """A UserError where options name no weights that could be had; asked only where an option says which."""
 
     def adopt(self, heads: Mapping[str, nn.Module]) -> None:
         """Take copies of the heads that terms toward this teacher use; only a following teacher does."""

@@ -12,7 +12,7 @@ from deo_bench.normalisation import Normalisation
 from deo_bench.registry import Registry
 from deo_bench.teachers import teacher
 from deo_bench.teachers._delegate import Delegate
-from deo_bench.teachers._vit import IMAGENET_MEAN, IMAGENET_STD
+from deo_bench.teachers._timm import IMAGENET_MEAN, IMAGENET_STD
 
 DISPLAY = {"rgb": Normalisation("display", IMAGENET_MEAN, IMAGENET_STD)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 SHELVES = [path for folder in ("losses", "teachers", "students") for path in (ROOT / folder / "examples").glob("*.py")]
 OWN = [path for path in sorted((ROOT / "tests" / "parts").glob("*.py")) if path.stem in ("losses", "balances")]
 REGISTRY = Registry([*SHELVES, *OWN])
-LARGE = {"swin_base", "vit_base", "dinov2_vitb14", "dinov3_vitb16", "random"}
+LARGE = {"swin_base", "vit_base", "dinov2_vitb14", "dinov2_vitb14_reg4", "dinov3_vitb16", "dinov3_convnext_base"}
+LARGE |= {"timm", "random"}
 PARTS = [
     pytest.param(kind, name, marks=[pytest.mark.slow] if name in LARGE else [])
     for kind in contract.kinds()
@@ -31,6 +33,16 @@ Write = Callable[..., Path]
 def test_it_keeps_its_contract(kind: str, name: str) -> None:
     broken = [finding for finding in contract.check(REGISTRY, kind, name) if finding.problem]
     assert not broken
+
+
+def test_what_is_too_large_is_counted_whole_and_checked_narrow() -> None:
+    declared = REGISTRY.get("teacher", "dinov3_vit7b16")
+    teacher = backbones.build_teacher(REGISTRY, declared, {})
+    assert teacher.counted == 6_716_030_976 and len(teacher.model.blocks) == 40
+    assert sum(value.numel() for value in teacher.parameters()) < 4e6
+    wrong = replace(declared, facts={**declared.facts, "parameters": 6000.0})
+    with pytest.raises(contract.BrokenContract, match=r"6000.0 million are declared, it has 6716.03"):
+        backbones.is_as_large_as_declared(teacher, wrong)
 
 
 @pytest.mark.parametrize(

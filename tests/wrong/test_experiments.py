@@ -210,6 +210,8 @@ SETS: list[tuple[str, tuple[str, ...]]] = [
     ('baselines=["run"]', ("tiny.toml: baseline run", "run = the name of a stored run")),
     ('baselines=["majority", "majority"]', ("2 rows of the table are called 'majority class'",)),
     ('baselines=[{use="majority", x=1}]', ("baselines: 'majority' has no options",)),
+    ('baselines=[{use="timm", model="resnet55.a1"}]', ("timm has no model", "the nearest are resnet")),
+    ('baselines=[{use="timm", model="resnet18.a1_in1k"}]', ("hf download timm/resnet18.a1_in1k",)),
     ('baselines=["dinov2_vitb14"]', ("baseline dinov2_vitb14", "hf download timm/vit_base_patch14_dinov2")),
     # Grids
     ("grid=3", ("tiny.toml: grid: has to be a table, got 3",)),

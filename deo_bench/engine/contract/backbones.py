@@ -22,6 +22,8 @@ SETS = {name: BAND_SETS[name] for name in ("s2_10", "rgb")}
 NORMALISATIONS = {name: Normalisation("reflectance", (0.2,) * len(of), (0.1,) * len(of)) for name, of in SETS.items()}
 WIDTH, PATCH, IMAGES = 24, 8, 2
 SIZES = (64, 96)
+LARGEST = 100
+"""Million parameters up to which an architecture is checked as it is; beyond, narrow, as far as it can be."""
 
 
 def build_stem(registry: Registry, declared: Declaration, options: Mapping[str, Any]) -> Stem:
@@ -58,7 +60,21 @@ def build_teacher(registry: Registry, declared: Declaration, options: Mapping[st
         given = ["s2_10", SETS["s2_10"], NORMALISATIONS["s2_10"]]
     elif str(declared.facts.get("weights", "")).startswith("hub:"):
         given = [False]
+        if float(declared.facts.get("parameters", 0)) > LARGEST and registry.load("teacher", declared.name).narrow:
+            return _narrow(registry, declared, options)
     teacher: Teacher = registry.build("teacher", declared.name, *given, options=options)
+    return teacher.freeze()
+
+
+def _narrow(registry: Registry, declared: Declaration, options: Mapping[str, Any]) -> Teacher:
+    """The same architecture in all its depth, but narrow; its real size is counted on tensors without values."""
+    with torch.device("meta"):
+        whole = registry.build("teacher", declared.name, False, options=options)
+    part = registry.load("teacher", declared.name)
+    thin = type(part.__name__, (part,), {"overrides": part.narrow})
+    checked = registry.options("teacher", declared.name, options, f"teacher {declared.name}")
+    teacher: Teacher = thin(declared.name, False, **checked)
+    teacher.counted = sum(value.numel() for value in whole.parameters())
     return teacher.freeze()
 
 
@@ -123,7 +139,8 @@ def minds_normalisation(backbone: Backbone, declared: Declaration) -> None:
 
 def is_as_large_as_declared(backbone: Backbone, declared: Declaration) -> None:
     """It has as many parameters as its facts say, in millions (a student: with DEO's stem for ten bands and RGB)."""
-    said, found = declared.facts.get("parameters"), sum(value.numel() for value in backbone.parameters()) / 1e6
+    counted = getattr(backbone, "counted", None) or sum(value.numel() for value in backbone.parameters())
+    said, found = declared.facts.get("parameters"), counted / 1e6
     expect(said is None or abs(found - said) <= 0.05, f"{said} million are declared, it has {found:.2f}")
 
 
