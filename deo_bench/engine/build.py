@@ -38,9 +38,9 @@ def build_student(
     bands = {name: statistics.bands_of(name) for name in table.bands}
     normalisations = {name: statistics.normalisation(chosen, table.normalise) for name, chosen in bands.items()}
 
-    def stem(width: int, patch: int) -> Stem:
+    def stem(*sides: int) -> Stem:
         with global_seed(seed, "stem", table.stem.use):
-            built: Stem = registry.build("stem", table.stem.use, bands, width, patch, options=table.stem.options)
+            built: Stem = registry.build("stem", table.stem.use, bands, *sides, options=table.stem.options)
         return built
 
     given: list[Any] = [stem, bands, normalisations]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from deo_bench.backbone import Backbone
+from deo_bench.errors import UserError
 from deo_bench.features import Features
 from deo_bench.normalisation import Normalisation
 from deo_bench.registry import decorator
@@ -15,17 +16,22 @@ from deo_bench.registry import decorator
 class Stem(nn.Module):
     """First layer: normalised pixels of a band set to the trunk's tokens.
 
-    `__init__(band_sets, width, patch, *, options)`: `band_sets` maps a name to its bands in order, `width` is D,
-    `patch` the stride. `forward(pixels [B, C, H, W], sees)` gives [B, D, H/patch, W/patch].
+    `__init__(band_sets, width, patch, kernel=None, *, options)`: `band_sets` maps a name to its bands in order,
+    `width` is D, `patch` the stride, `kernel` the side of what one token looks at where that is not the patch (a
+    ResNet's first convolution). `forward(pixels [B, C, H, W], sees)` gives [B, D, H/patch, W/patch].
     """
 
     version = 1
 
-    def __init__(self, band_sets: Mapping[str, tuple[str, ...]], width: int, patch: int) -> None:
+    def __init__(
+        self, band_sets: Mapping[str, tuple[str, ...]], width: int, patch: int, kernel: int | None = None
+    ) -> None:
         super().__init__()
         self.band_sets = dict(band_sets)
         self.width = width
         self.patch = patch
+        self.kernel = kernel or patch
+        self.padding = (self.kernel - patch + 1) // 2
 
     def forward(self, pixels: Tensor, sees: str) -> Tensor:
         """Tokens on a grid."""
@@ -35,11 +41,16 @@ class Stem(nn.Module):
         """The parameters that only this band set's pass reaches: none of them moving is worth a mark in the table."""
         return []
 
+    def inflate(self, weight: Tensor, bias: Tensor | None) -> None:
+        """Start from a first layer that was trained on red, green and blue: weight [D, 3, k, k], bias [D] or none."""
+        raise UserError(f"stem {type(self).__name__.lower()!r} has no filter of a band's own to start from a file")
+
 
 class Student(Backbone):
     """A backbone that trains: a stem a band set, then a shared trunk.
 
-    `__init__(stem, band_sets, normalisations, *, options)` for a family: `stem(width, patch)` builds the stem.
+    `__init__(stem, band_sets, normalisations, *, options)` for a family: `stem(width, patch)` builds the stem, or
+    `stem(width, patch, kernel)` where a token looks at more than its patch.
     `embed` and `trunk` are apart so that crops of one size share the trunk's pass across stems; `extract` is the one
     after the other. Students with batch statistics set `has_batch_statistics`, and their passes stay apart.
 

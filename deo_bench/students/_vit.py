@@ -48,7 +48,7 @@ class VitStudent(Student):
         self.name, self.patch, self.normed, self.depth = name, patch, normed, depth
         self.default = pooling
         self.pooled_dims = {"cls": width, "mean": width} if pooling == "cls" else {"mean": width}
-        self.levels = named_levels(levels, _usual_levels(depth), range(depth))
+        self.levels = named_levels(levels, usual_levels(depth), range(depth))
         self.grid = max(size // patch, 1)
         self.stem = stem(width, patch)
         engine = VisionTransformer(
@@ -125,5 +125,6 @@ class VitStudent(Student):
         return number
 
 
-def _usual_levels(depth: int) -> list[int]:
+def usual_levels(depth: int) -> list[int]:
+    """Early, mid and late of a number of blocks: after a quarter, a half, and all of them."""
     return [max(depth // 4 - 1, 0), max(depth // 2 - 1, 0), depth - 1]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deo_bench.bands import BAND_SETS, is_visible, select
 from deo_bench.students import Stem, stem
 
 
@@ -18,10 +20,21 @@ class Dual(Stem):
     has it (there with the Swin's own `patch_norm` off).
     """
 
-    def __init__(self, band_sets: Mapping[str, tuple[str, ...]], width: int, patch: int, *, norm: bool = False) -> None:
-        super().__init__(band_sets, width, patch)
+    def __init__(
+        self,
+        band_sets: Mapping[str, tuple[str, ...]],
+        width: int,
+        patch: int,
+        kernel: int | None = None,
+        *,
+        norm: bool = False,
+    ) -> None:
+        super().__init__(band_sets, width, patch, kernel)
         self.project = nn.ModuleDict(
-            {name: nn.Conv2d(len(bands), width, patch, patch) for name, bands in self.band_sets.items()}
+            {
+                name: nn.Conv2d(len(bands), width, self.kernel, patch, self.padding)
+                for name, bands in self.band_sets.items()
+            }
         )
         self.norm = nn.ModuleDict({name: nn.LayerNorm(width) for name in self.band_sets} if norm else {})
 
@@ -35,6 +48,11 @@ class Dual(Stem):
         parts = [self.project[sees], *([self.norm[sees]] if sees in self.norm else [])]
         return [parameter for part in parts for parameter in part.parameters()]
 
+    def inflate(self, weight: Tensor, bias: Tensor | None) -> None:
+        """Each band set's convolution starts from the filters of red, green and blue."""
+        for name, bands in self.band_sets.items():
+            _start(self.project[name], inflated(weight, bands), bias)
+
 
 @stem("single")
 class Single(Stem):
@@ -45,18 +63,112 @@ class Single(Stem):
     alone.
     """
 
-    def __init__(self, band_sets: Mapping[str, tuple[str, ...]], width: int, patch: int, *, norm: bool = False) -> None:
-        super().__init__(band_sets, width, patch)
-        self.bands = tuple(dict.fromkeys(band for bands in self.band_sets.values() for band in bands))
+    def __init__(
+        self,
+        band_sets: Mapping[str, tuple[str, ...]],
+        width: int,
+        patch: int,
+        kernel: int | None = None,
+        *,
+        norm: bool = False,
+    ) -> None:
+        super().__init__(band_sets, width, patch, kernel)
+        self.bands = _union(self.band_sets)
         self.places = {name: [self.bands.index(band) for band in bands] for name, bands in self.band_sets.items()}
-        self.project = nn.Conv2d(len(self.bands), width, patch, patch)
+        self.project = nn.Conv2d(len(self.bands), width, self.kernel, patch, self.padding)
         self.norm = nn.LayerNorm(width) if norm else None
 
     def forward(self, pixels: Tensor, sees: str) -> Tensor:
         """Tokens on a grid [B, D, H/patch, W/patch], from the bands that the set has."""
         weight = self.project.weight[:, self.places[sees]]
-        tokens = F.conv2d(pixels, weight, self.project.bias, self.patch)
+        tokens = F.conv2d(pixels, weight, self.project.bias, self.patch, self.padding)
         return tokens if self.norm is None else _normed(tokens, self.norm)
+
+    def inflate(self, weight: Tensor, bias: Tensor | None) -> None:
+        """The convolution over the union starts from the filters of red, green and blue."""
+        _start(self.project, inflated(weight, self.bands), bias)
+
+
+@stem("summed")
+class Summed(Stem):
+    """A patch embedding for red, green and blue, another for all other bands, and their sum (3 + 7 of ten bands).
+
+    A band set that lacks a group's bands goes without that group's embedding; one that has some of them goes through
+    the weights of those. A sum of convolutions is a convolution: without `norm` this is `single` but for a bias a
+    group and the scale that each group starts at, which is that of its own number of bands. `norm` puts a LayerNorm
+    on each group before the sum, which `single` cannot express.
+    """
+
+    def __init__(
+        self,
+        band_sets: Mapping[str, tuple[str, ...]],
+        width: int,
+        patch: int,
+        kernel: int | None = None,
+        *,
+        norm: bool = False,
+    ) -> None:
+        super().__init__(band_sets, width, patch, kernel)
+        union = _union(self.band_sets)
+        groups = {
+            "visible": tuple(band for band in union if is_visible(band)),
+            "others": tuple(band for band in union if not is_visible(band)),
+        }
+        self.groups = {group: bands for group, bands in groups.items() if bands}
+        project = {
+            group: nn.Conv2d(len(bands), width, self.kernel, patch, self.padding)
+            for group, bands in self.groups.items()
+        }
+        self.project = nn.ModuleDict(project)
+        self.norm = nn.ModuleDict({group: nn.LayerNorm(width) for group in self.groups} if norm else {})
+
+    def forward(self, pixels: Tensor, sees: str) -> Tensor:
+        """Tokens on a grid [B, D, H/patch, W/patch]: the sum over the groups that the band set has bands of."""
+        return torch.stack([self._tokens(group, pixels, sees) for group in self._seen(sees)]).sum(0)
+
+    def parameters_of(self, sees: str) -> list[nn.Parameter]:
+        """The parameters of the groups that no other band set has bands of."""
+        shared = {group for other in self.band_sets if other != sees for group in self._seen(other)}
+        own = [group for group in self._seen(sees) if group not in shared]
+        parts = [table[group] for group in own for table in (self.project, self.norm) if group in table]
+        return [parameter for part in parts for parameter in part.parameters()]
+
+    def inflate(self, weight: Tensor, bias: Tensor | None) -> None:
+        """Both convolutions start from the filters of red, green and blue; the bias is the first group's alone."""
+        union = tuple(band for bands in self.groups.values() for band in bands)
+        parts = inflated(weight, union).split([len(bands) for bands in self.groups.values()], 1)
+        for number, (group, part) in enumerate(zip(self.groups, parts, strict=True)):
+            _start(self.project[group], part, None if number else bias)
+
+    def _seen(self, sees: str) -> list[str]:
+        return [group for group, bands in self.groups.items() if set(bands) & set(self.band_sets[sees])]
+
+    def _tokens(self, group: str, pixels: Tensor, sees: str) -> Tensor:
+        bands, project = self.groups[group], self.project[group]
+        chosen = [index for index, band in enumerate(self.band_sets[sees]) if band in bands]
+        weight = project.get_parameter("weight")[:, [bands.index(self.band_sets[sees][index]) for index in chosen]]
+        tokens = F.conv2d(pixels[:, chosen], weight, project.get_parameter("bias"), self.patch, self.padding)
+        return _normed(tokens, self.norm[group]) if group in self.norm else tokens
+
+
+def inflated(weight: Tensor, bands: tuple[str, ...]) -> Tensor:
+    """Filters of red, green and blue [D, 3, k, k] for any bands [D, C, k, k], found by name.
+
+    Red, green and blue get their own, every other band their mean; 3 / C on all of them keeps an image that is equal
+    in all bands where it was (with red, green and blue among the bands, the filters' sum is the same).
+    """
+    filters = [weight[:, select(BAND_SETS["rgb"], [band])[0]] if is_visible(band) else weight.mean(1) for band in bands]
+    return torch.stack(filters, 1) * (weight.shape[1] / len(bands))
+
+
+def _start(project: nn.Module, weight: Tensor, bias: Tensor | None) -> None:
+    """Weights and bias of a convolution; a first layer without a bias is one whose bias is zero."""
+    state = {"weight": weight, "bias": weight.new_zeros(len(weight)) if bias is None else bias}
+    project.load_state_dict(state)
+
+
+def _union(band_sets: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(band for bands in band_sets.values() for band in bands))
 
 
 def _normed(tokens: Tensor, norm: nn.Module) -> Tensor:

@@ -35,6 +35,12 @@ ENTRIES = {
         "gmacs": 17.6,
         "options": {"width": 768, "heads": 12},
     },
+    "vit_base8": {
+        "summary": "A vision transformer, 768 wide, 12 deep, patch 8, as DEO's published ViT-B/8.",
+        "parameters": 86.3,
+        "gmacs": 78.1,
+        "options": {"patch": 8, "width": 768, "heads": 12},
+    },
 }
 
 

@@ -47,8 +47,8 @@ def _untrained(registry: Registry, like: str, is_teacher: bool, settings: dict[s
         return built
     bands = {"rgb": BAND_SETS["rgb"]}
 
-    def stem(width: int, patch: int) -> Any:
-        return registry.build("stem", "single", bands, width, patch)
+    def stem(*sides: int) -> Any:
+        return registry.build("stem", "single", bands, *sides)
 
     built = registry.build("student", like, stem, bands, DISPLAY, options=settings)
     return built

@@ -23,12 +23,13 @@ SMALL_VIT = {"embed_dim": 48, "num_heads": 3}
 SMALL = {
     "vit": {"width": 24, "heads": 3, "size": 32},
     "swin": {"width": 12, "depths": [1, 2, 1, 1], "heads": [1, 2, 4, 8], "size": 64},
+    "timm": {"model": "test_resnet"},
 }
 
 
 def build_student(name: str, stem: str = "dual", **options: Any) -> Student:
-    def build_stem(width: int, patch: int) -> Stem:
-        return REGISTRY.build("stem", stem, BANDS, width, patch)
+    def build_stem(*sides: int) -> Stem:
+        return REGISTRY.build("stem", stem, BANDS, *sides)
 
     given: list[Any] = [build_stem, BANDS, NORMALISATIONS]
     if REGISTRY.get("student", name).facts.get("needs") == "teacher":

@@ -35,8 +35,8 @@ def build_stem(registry: Registry, declared: Declaration, options: Mapping[str, 
 def build_student(registry: Registry, declared: Declaration, options: Mapping[str, Any]) -> Student:
     """A student with DEO's stem; one that is handed a teacher gets the one that needs no weights."""
 
-    def stem(width: int, patch: int) -> Stem:
-        built: Stem = registry.build("stem", "dual", SETS, width, patch)
+    def stem(*sides: int) -> Stem:
+        built: Stem = registry.build("stem", "dual", SETS, *sides)
         return built
 
     given: list[Any] = [stem, SETS, NORMALISATIONS]
