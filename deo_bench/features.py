@@ -48,12 +48,14 @@ class Features:
     """What a backbone says of a batch.
 
     pooled: named vectors [B, D]; maps: named levels [B, C, H, W], prefix tokens removed; default: the pooled vector
-    that is meant when none is named.
+    that is meant when none is named; last: what the vectors are pooled from, as the family lays it out (prefix tokens
+    included), or none where it is not said.
     """
 
     pooled: Mapping[str, Tensor]
     maps: Mapping[str, Tensor] = field(default_factory=dict)
     default: str = "mean"
+    last: Tensor | None = None
 
     def get(self, name: str) -> Tensor:
         """A pooled vector [B, D] or a map [B, C, H, W] by name."""

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,27 @@ def one_at_a_time(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
+    """A folder of files, whole or not at all; one that stands there is replaced."""
+    mark = f"{os.getpid()}.{uuid4().hex[:8]}.tmp"
+    temporary, old = (path.parent / f".{path.name}.{word}.{mark}" for word in ("new", "old"))
+    try:
+        temporary.mkdir(parents=True)
+        for name, content in contents.items():
+            write_bytes(temporary / name, content)
+        if path.exists():
+            os.replace(path, old)  # noqa: PTH105
+        os.replace(temporary, path)  # noqa: PTH105
+    except OSError as error:
+        if old.exists() and not path.exists():
+            os.replace(old, path)  # noqa: PTH105
+        raise cannot_write(path, error) from error
+    finally:
+        for left in (temporary, old):
+            shutil.rmtree(left, ignore_errors=True)
+    _sync_folder(path.parent)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

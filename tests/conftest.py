@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,3 +53,16 @@ def real_data() -> Path:
     if not given or not (Path(given) / "real").is_dir():
         pytest.skip("needs real data: set DEO_BENCH_TEST_DATA to a folder that holds real/")
     return Path(given) / "real"
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A tiny experiment of one seed, carried out, and the name of its run with both losses; to be read only."""
+    from tests.experiments.conftest import Place
+
+    place = Place(tmp_path_factory.mktemp("trained"))
+    place.file.write_text(place.file.read_text().replace("seeds = [0, 1]", "seeds = [3]"))
+    plan = place.plan()
+    place.carry_out(plan)
+    (name,) = (run.name for run in plan.runs.values() if "weight=1.0" in run.labels)
+    return place, name

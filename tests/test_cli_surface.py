@@ -23,6 +23,7 @@ SURFACE = {
         *("--store", "--data", "--parts", "--device", "--format"),
     },
     "compare": {"a", "b", "--store", "--data", "--json"},
+    "export": {"run", "--to", "--weights", "--seed", "--force", "--store", "--data", "--parts"},
     "doctor": {"--store", "--data", "--parts", "--json"},
     "report": {"file", "--store", "--data", "--out", "--format", "--all", "--with", "--check"},
     "published": {"name", "--partition", "--task", "--format"},

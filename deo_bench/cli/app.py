@@ -12,6 +12,7 @@ from deo_bench.cli.check import check
 from deo_bench.cli.compare import compare
 from deo_bench.cli.data import data
 from deo_bench.cli.doctor import doctor
+from deo_bench.cli.export import export
 from deo_bench.cli.listing import list_
 from deo_bench.cli.new import new
 from deo_bench.cli.plan import plan
@@ -55,6 +56,7 @@ app.add_typer(runs, name="runs")
 app.command()(score)
 app.command()(report)
 app.command()(compare)
+app.command()(export)
 app.command()(published)
 app.add_typer(data, name="data")
 app.command()(doctor)

@@ -80,6 +80,10 @@ class Student(Backbone):
         """Embed, then the trunk."""
         return self.trunk(self.embed(pixels, sees), levels)
 
+    def pool(self, last: Tensor) -> Mapping[str, Tensor]:
+        """The pooled vectors [B, D] of the `last` of this student's features, for a family that gives one."""
+        raise UserError(f"{type(self).__name__} does not say what it pools; ask it for the pooled vector itself")
+
     def after_step(self) -> None:
         """Change buffers once the optimiser has stepped, before any teacher follows; nothing by default."""
 

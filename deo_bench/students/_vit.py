@@ -100,13 +100,17 @@ class VitStudent(Student):
             if number in numbers.values():
                 kept[number] = values
         values = self.norm(values)
-        pooled = {"cls": values[:, 0]} if prefix else {}
-        pooled["mean"] = values[:, prefix:].mean(1)
         maps = {}
         for level, number in numbers.items():
             cells = (self.norm(kept[number]) if self.normed else kept[number])[:, prefix:]
             maps[level] = cells.transpose(1, 2).unflatten(2, (rows, columns))
-        return Features(pooled, maps, self.default)
+        return Features(self.pool(values), maps, self.default, values)
+
+    def pool(self, last: Tensor) -> dict[str, Tensor]:
+        """The class token, where there is one, and the mean of the cells, of normed tokens [B, prefix + N, D]."""
+        prefix = int(self.class_token is not None)
+        pooled = {"cls": last[:, 0]} if prefix else {}
+        return {**pooled, "mean": last[:, prefix:].mean(1)}
 
     def map_width(self, level: str) -> int:
         """The width, at every block."""

@@ -116,7 +116,11 @@ class Swin(Student):
         if self.normed:
             kept[STAGES[-1]] = values
         maps = {level: kept[number].permute(0, 3, 1, 2) for level, number in numbers.items()}
-        return Features({"mean": values.mean((1, 2))}, maps, self.default)
+        return Features(self.pool(values), maps, self.default, values)
+
+    def pool(self, last: Tensor) -> dict[str, Tensor]:
+        """The mean of the normed cells [B, h, w, D]."""
+        return {"mean": last.mean((1, 2))}
 
     def map_width(self, level: str) -> int:
         """The stage's width."""
