@@ -15,7 +15,7 @@ from torch import Tensor
 
 from deo_bench import __version__
 from deo_bench.engine.build import Statistics, build_student
-from deo_bench.engine.stored import stored_student
+from deo_bench.engine.stored import stored_student, without_files
 from deo_bench.errors import StoreError, UserError, shown
 from deo_bench.files import read_json
 from deo_bench.recipe import StudentTable, canonical
@@ -120,7 +120,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _built(told: Mapping[str, Any], registry: Registry) -> Student:
-    table = StudentTable.model_validate(told["student"])
+    table = without_files(StudentTable.model_validate(told["student"]), registry)
     return build_student(table, Statistics.from_json(told["statistics"]), registry, seed=0)
 
 

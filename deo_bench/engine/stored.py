@@ -30,7 +30,7 @@ def stored_student(
         raise MissingInput(f"run {run.name} is {run.state}", "train it first: `deo-bench run` of its experiment")
     contents: dict[str, Any] = read_json(run.path / "recipe.json")
     try:
-        table = _without_files(StudentTable.model_validate(contents["recipe"]["student"]), registry)
+        table = without_files(StudentTable.model_validate(contents["recipe"]["student"]), registry)
         statistics = Statistics.from_json(info["statistics"])
         seed = int(info["seed"])
     except (KeyError, TypeError, ValueError) as error:
@@ -49,7 +49,7 @@ def stored_student(
     return student.eval()
 
 
-def _without_files(table: StudentTable, registry: Registry) -> StudentTable:
+def without_files(table: StudentTable, registry: Registry) -> StudentTable:
     """The student without the files that it started from: a record keeps their digests, and a run's weights follow."""
     known = registry.get("student", table.use).options
     files = {name: None for name in table.options if name in known and known[name].is_path}

@@ -117,13 +117,15 @@ class Timm(Student):
         indices = [number - self.numbers.start + self.skipped for number in wanted or [self.numbers[-1]]]
         values, maps = self.engine.forward_intermediates(tokens.permute(0, 3, 1, 2), indices, norm=self.normed)
         found = dict(zip(wanted, maps, strict=False))
-        return Features(self._pooled(values), {level: found[number] for level, number in numbers.items()}, self.default)
+        shown = {level: found[number] for level, number in numbers.items()}
+        return Features(self.pool(values), shown, self.default, values)
 
-    def _pooled(self, values: Tensor) -> dict[str, Tensor]:
+    def pool(self, last: Tensor) -> dict[str, Tensor]:
+        """As timm's head pools its last features; of a ViT its class token, where there is one, and the cells' mean."""
         if self.family not in VIT:
-            return {"mean": self.engine.forward_head(values, pre_logits=True)}
-        own = {"cls": values[:, 0]} if self.default == "cls" else {}
-        return {**own, "mean": values[:, self.prefix :].mean(1)}
+            return {"mean": self.engine.forward_head(last, pre_logits=True)}
+        own = {"cls": last[:, 0]} if self.default == "cls" else {}
+        return {**own, "mean": last[:, self.prefix :].mean(1)}
 
     def map_width(self, level: str) -> int:
         """The block's or stage's width."""

@@ -7,6 +7,8 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from deo_bench import load_student
+from deo_bench.engine.export import exported
 from deo_bench.engine.stored import stored_student
 from deo_bench.errors import UserError
 from deo_bench.store import Store
@@ -46,6 +48,11 @@ def test_a_run_is_trained_scored_and_found_again_without_the_file(place: Place, 
     assert int(student.engine.bn1.num_batches_tracked) > 0
     assert not torch.equal(student.engine.bn1.running_mean, torch.zeros(64))
     assert taught.engine.bn1.running_mean.isfinite().all()
+    content, _ = exported(Store(place.store).run(name), plan.experiment.registry)
+    (place.folder / "student.safetensors").write_bytes(content)
+    alone, images = load_student(place.folder / "student.safetensors"), torch.rand(2, 10, 64, 64)
+    assert torch.equal(alone(images), load_student(Store(place.store).run(name).path)(images))
+    assert torch.equal(alone.forward_head(alone.forward_features(images)), alone(images))
 
 
 def test_the_files_content_names_the_run_and_not_its_place(place: Place) -> None:
