@@ -57,7 +57,7 @@ WORDS: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("data", "check", "gone.toml"), ("gone.toml: there is no such file",)),
     (("data", "pack", "tiny.toml", "--data", "torn"), ("torn/tiny.npz",)),
     # Scores
-    (("score", "zz", "--task", TASK), ("unknown run or backbone 'zz'", "image_stats")),
+    (("score", "zz", "--task", TASK), ("unknown run or backbone 'zz'", "best_snapshot")),
     (("score", "ema", "--task", TASK), ("'ema' follows a student", "--weights ema")),
     (("score", "run", "--task", TASK), ("teacher 'run' needs run = the name of a stored run",)),
     (("score", "dinov2_vitb14", "--task", TASK, "--data", "data"), ("its weights are not here", "hf download")),
