@@ -99,17 +99,22 @@ def judge(
     by_label = {entry.label: entry for entry in entries}
     declared = [one for expectation in expectations for one in expectation.comparisons]
     tested = [replace(_tested(one, by_label, finder), known=records.known.get(one.digest)) for one in declared]
-    in_time = [one for one in tested if one.standing == "before" or one.declared.left_out]
-    early, every = iter(decide(in_time)), decide(tested)
-    judged = iter([next(early) if one in in_time else late for one, late in zip(tested, every, strict=True)])
+    judged = iter(decide(tested, [one.standing == "before" or bool(one.declared.left_out) for one in tested]))
     return [Answered(one, tuple(next(judged) for _ in one.comparisons)) for one in expectations]
 
 
-def decide(tested: Sequence[Judged]) -> list[Judged]:
-    """The verdicts on a family of comparisons; what has no p value is a member of it all the same."""
-    corrected = holm([1.0 if one.p is None else one.p for one in tested])
+def decide(tested: Sequence[Judged], in_time: Sequence[bool] | None = None) -> list[Judged]:
+    """The verdicts on a family of comparisons; what has no p value is a member of it all the same.
+
+    in_time: which of them are a family by themselves; the others are corrected over all.
+    """
+    p = np.array([1.0 if one.p is None else one.p for one in tested])
+    early = np.ones(len(p), dtype=bool) if in_time is None else np.array(in_time, dtype=bool)
+    corrected, family = holm(p), np.where(early, early.sum(), len(p))
+    corrected[early] = holm(p[early])
     return [
-        one if one.p is None else _decided(one, float(p), len(tested)) for one, p in zip(tested, corrected, strict=True)
+        one if one.p is None else _decided(one, float(of), int(size))
+        for one, of, size in zip(tested, corrected, family, strict=True)
     ]
 
 
