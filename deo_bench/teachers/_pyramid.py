@@ -3,63 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import timm
 import torch
 from torch import Tensor
 
-from deo_bench.bands import BAND_SETS
 from deo_bench.errors import UserError
 from deo_bench.features import Features
 from deo_bench.levels import level_number, named_levels
-from deo_bench.teachers import Teacher
-from deo_bench.teachers._checkpoints import Convert, load_checkpoint
-from deo_bench.teachers._timm import display, fitted, open_layer_scales
-from deo_bench.weights import fetch
+from deo_bench.teachers._timm import TimmTeacher, fitted
 
 
-class TimmPyramid(Teacher):
+class TimmPyramid(TimmTeacher):
     """A hierarchical network of timm's, seen through its own `forward_intermediates` and `forward_head`.
 
     entry: its card, with timm's name (`architecture`) and its usual `levels`, stages from 1 in timm's order of
-    `feature_info` (the last three where it says nothing); load, convert, file, size and white as of `TimmVit`. Images
+    `feature_info` (the last three where it says nothing). Images
     that the coarsest stride does not divide are resized to the next size that it does.
     """
 
-    overrides: ClassVar[dict[str, Any]] = {}
     narrow: ClassVar[dict[str, Any]] = {"depths": (1, 1, 2, 1), "dims": (12, 16, 24, 48)}
     """ConvNeXt's arguments; of no other architecture."""
 
-    def __init__(
-        self,
-        name: str,
-        entry: Mapping[str, Any],
-        load: bool,
-        convert: Convert,
-        file: Path | None,
-        size: int | None,
-        white: float,
-        normed: bool,
-        levels: Sequence[int] | None,
-    ) -> None:
-        super().__init__()
-        self.name, self.size, self.normed = name, size, normed
-        self.model = self._architecture(str(entry["architecture"]))
+    def _declare(self, entry: Mapping[str, Any], levels: Sequence[int] | None) -> None:
         stages = list(self.model.feature_info)
         self.widths = [int(stage["num_chs"]) for stage in stages]
         self.strides = [int(stage["reduction"]) for stage in stages]
         self.stages = range(1, len(stages) + 1)
-        self.band_sets = {"rgb": BAND_SETS["rgb"]}
-        self.normalisations = {"rgb": display(entry, white)}
         self.pooled_dims = {"mean": int(self.model.head_hidden_size)}
         self.levels = named_levels(levels, entry.get("levels", self.stages[-3:]), self.stages)
-        if load:
-            load_checkpoint(self.model, fetch(f"teacher {name}", entry, file), convert)
-        else:
-            open_layer_scales(self.model)
-        self.freeze()
 
     @torch.no_grad()
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:

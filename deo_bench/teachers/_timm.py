@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import sys
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -13,15 +15,59 @@ from timm.models import get_pretrained_cfg, model_entrypoint
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deo_bench.bands import BAND_SETS
 from deo_bench.errors import UserError, shown
 from deo_bench.features import at_least_float32
 from deo_bench.normalisation import Normalisation
-from deo_bench.teachers._checkpoints import Convert
+from deo_bench.teachers import Teacher
+from deo_bench.teachers._checkpoints import Convert, load_checkpoint
+from deo_bench.weights import fetch
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 VIT_FILES = ("vision_transformer", "deit", "eva")
 """timm's files of plain vision transformers that take images of any size."""
+
+
+class TimmTeacher(Teacher):
+    """What vision transformers and pyramids share: how one of timm's networks is built, loaded and shown RGB.
+
+    entry: its card, with timm's name (`architecture`) and its usual `levels`; load: whether to load its weights (the
+    untrained control does not); convert: timm's conversion of checkpoint names; file: weights of the user's own; size:
+    what the shortest side is brought to; white: the reflectance shown as white.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        entry: Mapping[str, Any],
+        load: bool,
+        convert: Convert,
+        file: Path | None,
+        size: int | None,
+        white: float,
+        normed: bool,
+        levels: Sequence[int] | None,
+    ) -> None:
+        super().__init__()
+        self.name, self.size, self.normed = name, size, normed
+        self.model = self._architecture(str(entry["architecture"]))
+        self.band_sets = {"rgb": BAND_SETS["rgb"]}
+        self.normalisations = {"rgb": display(entry, white)}
+        self._declare(entry, levels)
+        if load:
+            load_checkpoint(self.model, fetch(f"teacher {name}", entry, file), convert)
+        else:
+            open_layer_scales(self.model)
+        self.freeze()
+
+    @abstractmethod
+    def _architecture(self, name: str) -> Any:
+        """The network by timm's name, untrained."""
+
+    @abstractmethod
+    def _declare(self, entry: Mapping[str, Any], levels: Sequence[int] | None) -> None:
+        """Say widths, strides, pooled vectors and levels of the network."""
 
 
 def display(entry: Mapping[str, Any], white: float) -> Normalisation:

@@ -3,54 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import timm
 import torch
 from torch import Tensor
 
-from deo_bench.bands import BAND_SETS
 from deo_bench.features import Features
 from deo_bench.levels import level_number, named_levels
-from deo_bench.teachers import Teacher
-from deo_bench.teachers._checkpoints import Convert, load_checkpoint
-from deo_bench.teachers._timm import display, fitted, open_layer_scales
-from deo_bench.weights import fetch
+from deo_bench.teachers._timm import TimmTeacher, fitted
 
 
-class TimmVit(Teacher):
+class TimmVit(TimmTeacher):
     """A vision transformer of timm's, seen through its own `forward_intermediates`.
 
     entry: its card, with timm's name (`architecture`) and its usual `levels`, block numbers of early, mid, late
-    (half of the depth, three quarters and the end where it says nothing); load: whether to load its weights (the
-    untrained control does not); convert: timm's conversion of checkpoint names. The native input is RGB as shown on a
-    screen (reflectance `white` and above is 1), normalised as ImageNet, or as the entry's `mean` and `std` say. Images
+    (half of the depth, three quarters and the end where it says nothing). The native input is RGB as shown on a screen
+    (reflectance `white` and above is 1), normalised as ImageNet, or as the entry's `mean` and `std` say. Images
     of any size: those that are no multiple of the patch are resized (bilinear) to the next, after the shortest side
     was brought to `size` where that is given; strides are then in pixels of the resized image.
     """
 
-    overrides: ClassVar[dict[str, Any]] = {}
     narrow: ClassVar[dict[str, Any]] = {"embed_dim": 48, "num_heads": 3}
 
-    def __init__(
-        self,
-        name: str,
-        entry: Mapping[str, Any],
-        load: bool,
-        convert: Convert,
-        file: Path | None,
-        size: int | None,
-        white: float,
-        normed: bool,
-        levels: Sequence[int] | None,
-    ) -> None:
-        super().__init__()
-        self.name, self.size, self.normed = name, size, normed
-        self.model = self._architecture(str(entry["architecture"]))
+    def _declare(self, entry: Mapping[str, Any], levels: Sequence[int] | None) -> None:
         self.patch = int(self.model.patch_embed.patch_size[0])
-        self.band_sets = {"rgb": BAND_SETS["rgb"]}
-        self.normalisations = {"rgb": display(entry, white)}
         pooled = ("mean",) if self.model.cls_token is None else ("cls", "mean")
         self.pooled_dims = dict.fromkeys(pooled, int(self.model.embed_dim))
         self.default = pooled[0]
@@ -58,11 +35,6 @@ class TimmVit(Teacher):
         self.blocks = range(depth)
         usual = entry.get("levels", [depth // 2 - 1, 3 * depth // 4 - 1, depth - 1])
         self.levels = named_levels(levels, usual, self.blocks)
-        if load:
-            load_checkpoint(self.model, fetch(f"teacher {name}", entry, file), convert)
-        else:
-            open_layer_scales(self.model)
-        self.freeze()
 
     @torch.no_grad()
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
