@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from deo_bench.files import read_json, write_json
 HUB = "hub:"
 FILENAME = "model.safetensors"
 CHECKSUMS = "checksums.json"
+GENERIC = ("model", "pytorch_model", "open_clip_model", "open_clip_pytorch_model")
+"""Names of files that say nothing of their model: in a cache without folders they could be anyone's."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,11 @@ def locate(declaration: Declaration, options: Mapping[str, Any], cache: Path | N
     Read from the declaration: the fact `weights` (`"hub:OWNER/REPO"`, with `@REVISION` for one that is not main
     and `{option}` for an option's value;
     `"file"`: only a file of the user's; `"none"` or left out: nothing to load), `filename` in the hub's repository
-    (`model.safetensors`), `gated` and `megabytes`. Read from the options: `file`, a path that comes before the hub.
-    The hub's cache is looked up as huggingface_hub does (HF_HOME, HF_HUB_CACHE). `cache` is a folder that remembers
-    checksums by path, size and time of change.
+    (`model.safetensors`; a list where a repository may keep one of several), `checksum` (sha256 or its first digits,
+    where the source states one: any other file is refused), `gated` and `megabytes`. Read from the options: `file`,
+    a path that comes before the hub. The hub's cache is looked up as huggingface_hub does (HF_HOME, HF_HUB_CACHE), then
+    that of torch.hub (TORCH_HOME), where torchgeo keeps what it fetches. `cache` is a folder that remembers checksums
+    by path, size and time of change.
     """
     return find(f"{declaration.kind} {declaration.name}", _filled(declaration, options), options.get("file"), cache)
 
@@ -71,13 +76,13 @@ def find(
         return Weights(None, None, f"{who}: name its weights, file = PATH", None)
     if not source.startswith(HUB):
         return Weights(None, None, "", None, needed=False)
-    from huggingface_hub import try_to_load_from_cache
-
-    repository, filename, revision = _hub_address(facts)
-    found = try_to_load_from_cache(repository, filename, revision=revision)
-    if isinstance(found, str) and Path(found).is_file():
-        path = Path(found)
-        return _here(path, cache) if is_read else Weights(path, None, "", path.stat().st_size)
+    path = _cached(facts)
+    if path is not None and is_read:
+        found = _here(path, cache)
+        _hold(found, facts, who)
+        return found
+    if path is not None:
+        return Weights(path, None, "", path.stat().st_size)
     size = int(facts["megabytes"] * 1e6) if "megabytes" in facts else None
     return Weights(None, None, _remedy(facts), size)
 
@@ -92,16 +97,14 @@ def fetch(who: str, facts: Mapping[str, Any], file: Path | str | None = None) ->
         return found.path
     if not str(facts.get("weights", "")).startswith(HUB):
         raise MissingInput(f"{who}: no weights are named", found.remedy)
-    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub import constants
 
-    repository, filename, revision = _hub_address(facts)
     if constants.HF_HUB_OFFLINE:
+        repository = _hub_address(facts)[0]
         raise MissingInput(f"{who}: {repository} is not in the hub's cache, and HF_HUB_OFFLINE is set", found.remedy)
-    try:
-        return Path(hf_hub_download(repository, filename, revision=revision))
-    except Exception as error:  # whatever the network, the hub or its client says, the user needs the same line
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise MissingInput(f"{who}: {repository} cannot be downloaded ({reason[:160]})", found.remedy) from error
+    path = _download(facts, who, found.remedy)
+    _hold(_here(path, None), facts, who)
+    return path
 
 
 def checksum(path: Path, cache: Path | None = None) -> str:
@@ -130,15 +133,62 @@ def _here(path: Path, cache: Path | None) -> Weights:
     return Weights(path, checksum(path, cache), "", path.stat().st_size)
 
 
-def _hub_address(facts: Mapping[str, Any]) -> tuple[str, str, str | None]:
+def _hold(found: Weights, facts: Mapping[str, Any], who: str) -> None:
+    """Refuse a file that is not the one whose checksum the source states."""
+    stated = str(facts.get("checksum", ""))
+    if not (found.checksum or "").startswith(stated):
+        given = str(found.checksum)[: len(stated)]
+        raise UserError(
+            f"{who}: {found.path} has checksum {given}, its source states {stated}; delete it, fetch it again"
+        )
+
+
+def _cached(facts: Mapping[str, Any]) -> Path | None:
+    """The file in the cache of the hub, else in that of torch.hub."""
+    from huggingface_hub import try_to_load_from_cache
+
+    repository, filenames, revision = _hub_address(facts)
+    for filename in filenames:
+        found = try_to_load_from_cache(repository, filename, revision=revision)
+        if isinstance(found, str) and Path(found).is_file():
+            return Path(found)
+    own = [_torch_hub() / filename for filename in filenames if Path(filename).stem not in GENERIC]
+    return next((path for path in own if path.is_file()), None)
+
+
+def _torch_hub() -> Path:
+    """Where torch.hub keeps checkpoints, by its own rules."""
+    caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Path(os.environ.get("TORCH_HOME", f"{caches}/torch")).expanduser() / "hub" / "checkpoints"
+
+
+def _download(facts: Mapping[str, Any], who: str, remedy: str) -> Path:
+    """The first of the file's possible names that the hub has."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    repository, filenames, revision = _hub_address(facts)
+    for number, filename in enumerate(filenames, 1):
+        try:
+            return Path(hf_hub_download(repository, filename, revision=revision))
+        except Exception as error:  # whatever the network, the hub or its client says, the user needs the same line
+            if isinstance(error, EntryNotFoundError) and number < len(filenames):
+                continue
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise MissingInput(f"{who}: {repository} cannot be downloaded ({reason[:160]})", remedy) from error
+    raise MissingInput(f"{who}: {repository} has no file that is known", remedy)
+
+
+def _hub_address(facts: Mapping[str, Any]) -> tuple[str, Sequence[str], str | None]:
     repository, _, revision = str(facts["weights"]).removeprefix(HUB).partition("@")
     if repository.count("/") != 1:
         raise UserError(f"weights = {facts['weights']!r}: expected hub:OWNER/REPO")
-    return repository, str(facts.get("filename", FILENAME)), revision or None
+    named = facts.get("filename", FILENAME)
+    return repository, [named] if isinstance(named, str) else list(named), revision or None
 
 
 def _remedy(facts: Mapping[str, Any]) -> str:
-    repository, filename, revision = _hub_address(facts)
+    repository, (filename, *_), revision = _hub_address(facts)
     at = f" --revision {revision}" if revision else ""
     page = f"https://huggingface.co/{repository}"
     access = f"accept its licence at {page} and `hf auth login`, then " if facts.get("gated") else ""

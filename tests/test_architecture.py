@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "deo_bench"
 
 FLOORS = {
-    0: "bands declarations draws errors features files levels normalisation registry schedules score weights",
+    0: "bands declarations draws errors features files levels libraries normalisation registry schedules score weights",
     1: "backbone data",
     2: "teachers students losses heads targets balance tasks probes",
     3: "recipe store",

@@ -143,3 +143,61 @@ def test_a_checksum_that_cannot_be_remembered_is_still_told(tmp_path, monkeypatc
 
     monkeypatch.setattr(os, "replace", refuse)
     assert weights.checksum(path, tmp_path / "cache") == hashlib.sha256(b"weights").hexdigest()
+
+
+def test_a_file_with_another_checksum_than_its_source_states_is_refused(hub):
+    path = put(hub, "owner/model", b"weights")
+    stated = hashlib.sha256(b"weights").hexdigest()[:8]
+    facts = {"weights": "hub:owner/model", "checksum": stated}
+    assert weights.find("teacher x", facts, None).path == path
+    path.write_bytes(b"others!")
+    with pytest.raises(
+        UserError, match=rf"teacher x: .*model.safetensors has checksum \w{{8}}, its source states {stated}"
+    ):
+        weights.find("teacher x", facts, None)
+    with pytest.raises(UserError, match="its source states"):
+        weights.fetch("teacher x", facts)
+    # A file of the user's own is what the user says it is.
+    assert weights.find("teacher x", facts, path).path == path
+
+
+def test_one_of_several_names_is_found(hub):
+    path = put(hub, "owner/model", b"weights")
+    named = {"weights": "hub:owner/model", "filename": ["other.bin", "model.safetensors"]}
+    assert weights.find("teacher x", named, None).path == path
+    assert (
+        "hf download owner/absent other.bin" in weights.find("x", named | {"weights": "hub:owner/absent"}, None).remedy
+    )
+
+
+def test_torch_hubs_cache_is_looked_up_for_a_telling_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    kept = tmp_path / "hub" / "checkpoints"
+    kept.mkdir(parents=True)
+    (kept / "vits16-36bcc127.pth").write_bytes(b"weights")
+    (kept / "model.safetensors").write_bytes(b"anyone's")
+    facts = {"weights": "hub:owner/model", "filename": "vits16-36bcc127.pth"}
+    assert weights.find("teacher x", facts, None).path == kept / "vits16-36bcc127.pth"
+    assert weights.find("teacher x", {"weights": "hub:owner/model"}, None).missing
+
+
+def test_the_first_name_that_the_hub_has_is_downloaded(tmp_path, monkeypatch):
+    from huggingface_hub.errors import EntryNotFoundError
+
+    asked = []
+
+    def download(repository, filename, revision=None):
+        asked.append(filename)
+        if filename == "a.bin":
+            raise EntryNotFoundError("no such file")
+        (tmp_path / filename).write_bytes(b"weights")
+        return str(tmp_path / filename)
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    facts = {"weights": "hub:owner/model", "filename": ["a.bin", "b.bin"]}
+    assert weights.fetch("teacher x", facts) == tmp_path / "b.bin" and asked == ["a.bin", "b.bin"]
+    with pytest.raises(UserError, match="its source states 00000000"):
+        weights.fetch("teacher x", facts | {"checksum": "00000000"})
+    with pytest.raises(MissingInput, match="no such file"):
+        weights.fetch("teacher x", facts | {"filename": ["a.bin", "a.bin"]})
