@@ -13,8 +13,8 @@ EXTRAS = {"open_clip": "clip", "torchgeo": "geo"}
 
 
 def remedy(library: str) -> str:
-    """How to get a library, empty where it is here; nothing is imported."""
-    return "" if find_spec(library) else f"pip install 'deo-bench[{EXTRAS[library]}]'"
+    """How to get a library, empty where it is here or none is named; nothing is imported."""
+    return "" if not library or find_spec(library) else f"pip install 'deo-bench[{EXTRAS[library]}]'"
 
 
 def import_library(module: str, who: str) -> Any:

@@ -57,9 +57,11 @@ def locate(declaration: Declaration, options: Mapping[str, Any], cache: Path | N
     return find(f"{declaration.kind} {declaration.name}", _filled(declaration, options), options.get("file"), cache)
 
 
-def look(declaration: Declaration) -> Weights:
-    """Where a part's published weights are, without reading them: there is no checksum, however large they are."""
-    return find(f"{declaration.kind} {declaration.name}", _filled(declaration, {}), None, is_read=False)
+def look(declaration: Declaration, options: Mapping[str, Any] | None = None) -> Weights:
+    """Where a part's weights are, without reading them: there is no checksum, however large they are."""
+    options = options or {}
+    who = f"{declaration.kind} {declaration.name}"
+    return find(who, _filled(declaration, options), options.get("file"), is_read=False)
 
 
 def find(
@@ -70,19 +72,19 @@ def find(
         path = Path(file)
         if not path.is_file():
             raise MissingInput(f"{who}: file = {str(file)!r} is not there", "name a file of weights")
-        return _here(path, cache)
+        return _here(path, cache) if is_read else Weights(path, None, "", path.stat().st_size)
     source = str(facts.get("weights", "none"))
     if source == "file":
         return Weights(None, None, f"{who}: name its weights, file = PATH", None)
     if not source.startswith(HUB):
         return Weights(None, None, "", None, needed=False)
-    path = _cached(facts)
-    if path is not None and is_read:
-        found = _here(path, cache)
+    cached = _cached(facts)
+    if cached is not None and is_read:
+        found = _here(cached, cache)
         _hold(found, facts, who)
         return found
-    if path is not None:
-        return Weights(path, None, "", path.stat().st_size)
+    if cached is not None:
+        return Weights(cached, None, "", cached.stat().st_size)
     size = int(facts["megabytes"] * 1e6) if "megabytes" in facts else None
     return Weights(None, None, _remedy(facts), size)
 
@@ -107,11 +109,14 @@ def fetch(who: str, facts: Mapping[str, Any], file: Path | str | None = None) ->
     return path
 
 
+def recorded(path: Path, cache: Path) -> str:
+    """A file's checksum as a folder remembers it from when the file was first loaded; empty where it does not."""
+    return _known(cache).get(_key(path), "")
+
+
 def checksum(path: Path, cache: Path | None = None) -> str:
     """sha256 of a file; remembered in a folder by path, size and time of change, where one is given."""
-    status = path.stat()
-    key = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
-    known = _known(cache)
+    key, known = _key(path), _known(cache)
     if key in known:
         return known[key]
     digest = digest_of(path)
@@ -193,6 +198,11 @@ def _remedy(facts: Mapping[str, Any]) -> str:
     page = f"https://huggingface.co/{repository}"
     access = f"accept its licence at {page} and `hf auth login`, then " if facts.get("gated") else ""
     return f"{access}run `hf download {repository} {filename}{at}` where there is a network, or set file = PATH"
+
+
+def _key(path: Path) -> str:
+    status = path.stat()
+    return f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
 
 
 def _known(cache: Path | None) -> dict[str, str]:

@@ -11,7 +11,7 @@ SURFACE = {
     "run": RUN | {"--device", "--threads", "--format", "--out", "--plain", "--all"},
     "plan": RUN,
     "list": {"what", "--parts"},
-    "show": {"name", "--parts", "--store"},
+    "show": {"name", "--parts", "--store", "--speed", "--device", "--batch", "--size"},
     "check": {"name", "--kind", "--parts", "--set"},
     "runs list": {"experiment", "--store", "--data"},
     "runs prune": {

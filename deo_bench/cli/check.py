@@ -9,9 +9,13 @@ import typer
 
 from deo_bench.cli.arguments import PartsOption
 from deo_bench.cli.names import kind_of
+from deo_bench.cli.weights import has_weights, weights_lines
 from deo_bench.declarations import KINDS, Declaration
 from deo_bench.errors import UserError, unknown
 from deo_bench.registry import Registry
+
+LARGEST = 4_000_000_000
+"""Bytes of weights up to which a check loads them."""
 
 
 def check(
@@ -20,7 +24,11 @@ def check(
     parts: PartsOption = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="An option, as in eps=0.05; repeat.")] = None,
 ) -> None:
-    """Hold a part against its contract. On the CPU, in seconds; exits with 1 where it breaks a rule."""
+    """Hold a part against its contract. On the CPU, in seconds; exits with 1 where it breaks a rule.
+
+    Of a teacher with weights it also says whether they are here, how to get them and how large they are, and loads
+    those that are.
+    """
     files = list(parts or ())
     if Path(name).suffix == ".py":
         files.append(Path(name))
@@ -56,7 +64,22 @@ def _check(registry: Registry, declared: Declaration, options: dict[str, Any]) -
         if finding.problem:
             typer.echo(f"          {finding.problem}")
             broken += 1
-    return broken
+    for line in weights_lines(declared, options):
+        typer.echo(f"  {line}")
+    return broken + _loads(registry, declared, options)
+
+
+def _loads(registry: Registry, declared: Declaration, options: dict[str, Any]) -> int:
+    """Whether weights that are here load, where that fits into anyone's memory; what is wrong with them is a line."""
+    if declared.kind != "teacher" or not has_weights(declared, options, LARGEST):
+        return 0
+    try:
+        registry.build("teacher", declared.name, options=options)
+    except UserError as error:
+        typer.echo(f"  BROKEN  its weights load\n          {error}")
+        return 1
+    typer.echo("  holds   its weights load")
+    return 0
 
 
 def _option(text: str) -> tuple[str, Any]:

@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deo_bench.cli.arguments import STORE, PartsOption, StoreOption
 from deo_bench.cli.names import PRESETS, preset_files
+from deo_bench.cli.weights import weights_lines
+from deo_bench.data import Places
 from deo_bench.declarations import KINDS, REQUIRED, Declaration
 from deo_bench.errors import StoreError, UserError, unknown
 from deo_bench.registry import Registry
+
+if TYPE_CHECKING:
+    from deo_bench.backbone import Backbone
 
 
 def show(
     name: Annotated[str, typer.Argument(help="A part, an experiment, a recipe, a TOML file or a run.")],
     parts: PartsOption = None,
     store: StoreOption = STORE,
+    speed: Annotated[bool, typer.Option("--speed", help="Measure images per second, with untrained weights.")] = False,
+    device: Annotated[str, typer.Option(help="Where --speed measures: cpu, cuda, cuda:1, …")] = "cpu",
+    batch: Annotated[int, typer.Option(min=1, help="Images at once for --speed.")] = 16,
+    size: Annotated[int, typer.Option(min=16, help="Pixels a side for --speed.")] = 224,
 ) -> None:
     """Show one thing fully. A part's card, options and docstring; an experiment or recipe; a run."""
     registry = Registry(parts or ())
     found = registry.find(name)
     for declared in found:
         _show_part(declared)
+        for line in weights_lines(declared, {}, Places.of(store).cache):
+            typer.echo(line if line.startswith(" ") else f"\n{line}")
+        if speed and declared.kind in ("teacher", "student"):
+            typer.echo(_speed_line(registry, declared, device, batch, size))
+        typer.echo("")
     files = _preset_named(name)
     for path in files:
         typer.echo(f"{path}\n\n{path.read_text(encoding='utf-8', errors='replace').rstrip()}\n")
@@ -47,7 +61,23 @@ def _show_part(declared: Declaration) -> None:
     for option in declared.options.values():
         default = "required" if option.default is REQUIRED else f"= {_written(option.default)}"
         typer.echo(f"  {option.name} {default}   ({option.annotation})")
-    typer.echo("")
+
+
+def _speed_line(registry: Registry, declared: Declaration, device: str, batch: int, size: int) -> str:
+    """Images per second of a teacher or student, measured."""
+    from deo_bench.engine.contract import backbones
+    from deo_bench.engine.speed import measure
+
+    if declared.kind == "student":
+        built: Backbone = backbones.build_student(registry, declared, {})
+    else:
+        built = backbones.build_teacher(registry, declared, {}, is_whole=True)
+    try:
+        found = measure(built, size, batch, device)
+    except RuntimeError as error:
+        raise UserError(f"--speed on {device}: {str(error).splitlines()[0]}") from None
+    told = f"{found.images_per_second:.1f} images of {found.size} px a second, {found.batch} at once"
+    return f"\nspeed\n  {told}, {found.precision}, {found.device}, untrained"
 
 
 def _preset_named(name: str) -> list[Path]:

@@ -8,6 +8,7 @@ from deo_bench.engine.request import JOINED_VERSION
 from deo_bench.errors import MissingInput, StoreError
 from deo_bench.experiments.file import Experiment
 from deo_bench.files import read_json
+from deo_bench.libraries import remedy
 from deo_bench.recipe import Identifier, PartTable, Recipe, as_untrained, digest
 from deo_bench.reports.entries import Kind
 from deo_bench.store import Store
@@ -104,10 +105,12 @@ def untrained_rows(
 
 
 def check_weights(part: PartTable, experiment: Experiment, identifier: Identifier) -> None:
-    """A MissingInput where a teacher's weights are not here, with the command that gets them."""
+    """A MissingInput where a teacher's weights or library are not here, with the command that gets them."""
     declared = experiment.registry.get("teacher", part.use)
     if declared.facts.get("needs") in ("student", "run", "bands"):
         return
+    if told := remedy(str(declared.facts.get("library", ""))):
+        raise MissingInput(f"teacher {part.use!r}: needs {declared.facts['library']}, which is not installed", told)
     found = locate(declared, part.options, cache=identifier.places.cache)
     if found.missing:
         if "{" in str(declared.facts.get("weights")):

@@ -46,10 +46,12 @@ def build_student(registry: Registry, declared: Declaration, options: Mapping[st
     return student.eval()
 
 
-def build_teacher(registry: Registry, declared: Declaration, options: Mapping[str, Any]) -> Teacher:
+def build_teacher(
+    registry: Registry, declared: Declaration, options: Mapping[str, Any], is_whole: bool = False
+) -> Teacher:
     """A teacher; one that needs a student or a run is handed the smallest student, a published one has no weights.
 
-    A contract is about shapes and manners, so nothing is fetched for it.
+    A contract is about shapes and manners, so nothing is fetched for it; is_whole: at its real size, however large.
     """
     given: list[Any] = []
     if declared.facts.get("needs") in ("student", "run"):
@@ -60,7 +62,8 @@ def build_teacher(registry: Registry, declared: Declaration, options: Mapping[st
         given = ["s2_10", SETS["s2_10"], NORMALISATIONS["s2_10"]]
     elif str(declared.facts.get("weights", "")).startswith("hub:"):
         given = [False]
-        if float(declared.facts.get("parameters", 0)) > LARGEST and registry.load("teacher", declared.name).narrow:
+        is_large = float(declared.facts.get("parameters", 0)) > LARGEST
+        if not is_whole and is_large and registry.load("teacher", declared.name).narrow:
             return _narrow(registry, declared, options)
     teacher: Teacher = registry.build("teacher", declared.name, *given, options=options)
     return teacher.freeze()
