@@ -62,3 +62,9 @@ def test_a_pipe_does_not_break_a_row() -> None:
     rows = table(Registry().all("loss").values()).splitlines()
     widths = {row.replace("\\|", "").count("|") for row in rows}
     assert len(widths) == 1
+
+
+def test_a_family_says_its_options_once():
+    lines = [line for line in (ROOT / "teachers" / "README.md").read_text().splitlines() if "[`dinov2_" in line]
+    assert "`file` none" in lines[0] and len(lines) == 8
+    assert all("| as `dinov2_vitb14` |" in line and "`white`" not in line for line in lines[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -65,9 +66,10 @@ def _draw_section(console: Console, section: Section) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    width = max([_NARROWEST, *(len(finding.name) for finding in section.findings)])
+    findings = _gathered(section.findings)
+    width = max([_NARROWEST, *(len(finding.name) for finding in findings)])
     console.print(section.title, style="bold", markup=False, highlight=False)
-    for finding in section.findings:
+    for finding in findings:
         if not console.is_terminal:
             remedy = f" -> {finding.remedy}" if finding.remedy else ""
             typer.echo(f"  {finding.state:<7}  {finding.name:<{width}}  {finding.text}{remedy}")
@@ -80,6 +82,25 @@ def _draw_section(console: Console, section: Section) -> None:
         console.print(line)
         if finding.remedy:
             console.print(Text(f"           -> {finding.remedy}", style="cyan"), soft_wrap=True)
+
+
+def _gathered(findings: Iterable[Finding]) -> list[Finding]:
+    """Weights of one family that are not there, in one line: there are far more of them than a screen has."""
+    families: dict[object, list[Finding]] = {}
+    for finding in findings:
+        family = finding.facts.get("family") if finding.state == "missing" else None
+        families.setdefault(family or id(finding), []).append(finding)
+    return [alike[0] if len(alike) == 1 else _of_one_family(alike) for alike in families.values()]
+
+
+def _of_one_family(findings: list[Finding]) -> Finding:
+    from deo_bench.store.disk import size_text
+
+    sizes = sorted(finding.facts["bytes"] for finding in findings if finding.facts["bytes"])
+    told = f", {size_text(sizes[0])} to {size_text(sizes[-1])}" if sizes else ""
+    names = ", ".join(finding.name for finding in findings)
+    remedy = f"`deo-bench show {findings[0].name}` says how to get it; so for each"
+    return replace(findings[0], name=findings[0].facts["family"], text=f"not there{told}: {names}", remedy=remedy)
 
 
 def _as_json(sections: list[Section]) -> dict[str, Any]:

@@ -81,6 +81,7 @@ def _weights_of(name: str, declared: Declaration) -> Iterator[Finding]:
         return
     size, gated = "" if found.size is None else size_text(found.size), bool(declared.facts.get("gated"))
     facts = {"path": None if found.path is None else str(found.path), "bytes": found.size, "gated": gated}
+    facts["family"] = declared.path.stem if declared.path else None
     if found.path is not None:
         yield Finding(name, "ok", f"there, {size}: {found.path}", facts=facts)
         return

@@ -17,11 +17,16 @@ Column = tuple[str, Callable[[Declaration], str]]
 
 
 def table(declarations: Iterable[Declaration]) -> str:
-    """A markdown table, a row a part; columns that would be empty are left out."""
+    """A markdown table, a row a part; columns that would be empty are left out, a family's options stand once."""
     rows = list(declarations)
     columns = [column for column in _COLUMNS if any(column[1](row) for row in rows)]
     lines = [" | ".join(title for title, _ in columns), " | ".join("---" for _ in columns)]
-    lines += [" | ".join(_cell(text(row)) for _, text in columns) for row in rows]
+    first: dict[tuple[Path | None, str], str] = {}
+    for row in rows:
+        named = first.setdefault((row.path, _options(row)), row.name)
+        repeated = f"as `{named}`" if row.options and named != row.name else ""
+        told = (repeated if repeated and title == "options" else text(row) for title, text in columns)
+        lines.append(" | ".join(_cell(cell) for cell in told))
     return "\n".join(f"| {line} |" for line in lines)
 
 
