@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from deo_bench.engine import contract
@@ -61,6 +62,30 @@ def test_a_student_costs_what_it_declares(name: str, monkeypatch: pytest.MonkeyP
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         student(images, "rgb")
     assert counter.get_total_flops() / 2e9 == pytest.approx(REGISTRY.get("student", name).facts["gmacs"], abs=0.05)
+
+
+@pytest.mark.parametrize("name", sorted(LARGE & set(REGISTRY.all("student")) - {"timm"}))
+def test_a_large_student_is_counted_without_memory(name: str) -> None:
+    facts = REGISTRY.get("student", name).facts
+    with torch.device("meta"):
+        student = backbones.build_student(REGISTRY, REGISTRY.get("student", name), {})
+        pixels = torch.empty(1, 3, 224, 224)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        student.extract(pixels, "rgb", ())
+    assert round(counter.get_total_flops() / 2e9, 1) == facts["gmacs"]
+    assert round(sum(value.numel() for value in student.parameters()) / 1e6, 1) == facts["parameters"]
+
+
+@pytest.mark.parametrize("kind", ["student", "teacher"])
+def test_the_catalogue_says_what_every_architecture_costs(kind: str) -> None:
+    """Blank only where it depends on an option, on another run, or on code that the user brings."""
+    free = {"timm", "random", "checkpoint"} | {name for name in REGISTRY.all(kind) if "radio" in name}
+    for name, declared in REGISTRY.all(kind).items():
+        facts = declared.facts
+        is_own = kind == "student" or str(facts.get("weights", "")).partition(":")[0] in ("hub", "file")
+        if is_own and name not in free and not declared.content:
+            assert facts.get("parameters", 0) > 0 and facts.get("gmacs", 0) > 0, name
+            assert kind == "student" or facts["weights"] == "file" or facts["megabytes"] > 0, name
 
 
 BROKEN = {
