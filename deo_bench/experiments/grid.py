@@ -13,7 +13,7 @@ from deo_bench.errors import UserError, nearest, shown
 from deo_bench.experiments.file import Experiment
 from deo_bench.recipe import Recipe, resolve, set_path
 from deo_bench.recipe.checking import plain
-from deo_bench.recipe.naming import short_names, value_text
+from deo_bench.recipe.naming import json_text, short_names, value_texts
 
 Setting = tuple[str, Any]
 MOST_CELLS = 10_000
@@ -45,8 +45,9 @@ def cells_of(experiment: Experiment) -> list[GridCell]:
     _check_excluded(excluded, [each for axis in (*axes, *pairs) for choice in axis for each in choice], source)
     kept = [choice for choice in products if not any(_matches(choice, table) for table in excluded)]
     names = short_names({path for choice in kept for path, _ in choice})
+    said = {path: value_texts([dict(choice)[path] for choice in kept if path in dict(choice)]) for path in names}
     seeds = experiment.settings.seeds
-    cells = [_cell(experiment, _label(choice, names) or experiment.name, choice, seeds) for choice in kept]
+    cells = [_cell(experiment, _label(choice, names, said) or experiment.name, choice, seeds) for choice in kept]
     for table, settings in zip(named, experiment.settings.cells, strict=True):
         own = {key: value for key, value in table.items() if key not in ("name", "seeds")}
         cells.append(_cell(experiment, settings.name, tuple(_flat(own)), settings.seeds or seeds))
@@ -107,9 +108,9 @@ def _matches(choice: tuple[Setting, ...], table: Mapping[str, Any]) -> bool:
     return all(path in settings and settings[path] == value for path, value in table.items())
 
 
-def _label(choice: tuple[Setting, ...], names: Mapping[str, str]) -> str:
+def _label(choice: tuple[Setting, ...], names: Mapping[str, str], said: Mapping[str, Mapping[str, str]]) -> str:
     """What varies, in words; settings that go together (one key, one value, as a zip pairs them) are said once."""
-    told = [(path.rpartition(".")[2], value_text(value), names[path]) for path, value in choice]
+    told = [(path.rpartition(".")[2], said[path][json_text(value)], names[path]) for path, value in choice]
     twins = {(key, value) for key, value, _ in told if sum((key, value) == other[:2] for other in told) > 1}
     twins = {(key, value) for key, value in twins if key not in ("use", "loss")}
     parts = [f"{key}={value}" if (key, value) in twins else f"{name}={value}" for key, value, name in told]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import Any
 
 from deo_bench.errors import UserError, nearest, shown
-from deo_bench.recipe.naming import short_names, value_text
+from deo_bench.recipe.naming import json_text, short_names, value_texts
 from deo_bench.reports.entries import Entry
 
 Place = tuple[int, ...]
@@ -136,27 +134,17 @@ def _levels(cells: Sequence[Entry], paths: Sequence[str]) -> tuple[tuple[str, ..
 
 def _names(cells: Sequence[Entry], paths: Sequence[str], short: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     """A factor's name and its levels': settings of one key and value are said once, as labels say them."""
-    values = {_key(cell, paths): [cell.settings[path] for path in paths] for cell in cells}
-    for say in (value_text, _fully):
-        texts = [tuple(dict.fromkeys(map(say, level))) for level in values.values()]
-        if len(set(texts)) == len(texts):
-            break
+    said = {path: value_texts([cell.settings[path] for cell in cells]) for path in paths}
+    levels = _levels(cells, paths)
+    texts = [tuple(dict.fromkeys(said[path][key] for path, key in zip(paths, level, strict=True))) for level in levels]
     keys = {path.rpartition(".")[2] for path in paths}
     is_said_once = len(keys) == 1 < len(paths) and not keys & {"use", "loss"} and all(len(text) == 1 for text in texts)
     name = keys.pop() if is_said_once else " + ".join(short[path] for path in paths)
     return name, tuple(", ".join(text) for text in texts)
 
 
-def _fully(value: Any) -> str:
-    """A value with all that it sets: two that differ never read alike."""
-    if not isinstance(value, Mapping):
-        return value_text(value)
-    rest = ", ".join(f"{key}={_fully(item)}" for key, item in value.items() if key not in ("use", "loss"))
-    return f"{value_text(value)} ({rest})" if rest and {"use", "loss"} & value.keys() else value_text(value)
-
-
 def _key(cell: Entry, paths: Sequence[str]) -> tuple[str, ...]:
-    return tuple(json.dumps(cell.settings[path], sort_keys=True, default=str) for path in paths)
+    return tuple(json_text(cell.settings[path]) for path in paths)
 
 
 def _placed(cells: Sequence[Entry], columns: Sequence[_Column]) -> dict[Place, Entry]:
