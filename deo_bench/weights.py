@@ -75,7 +75,7 @@ def find(
         return _here(path, cache) if is_read else Weights(path, None, "", path.stat().st_size)
     source = str(facts.get("weights", "none"))
     if source == "file":
-        return Weights(None, None, f"{who}: name its weights, file = PATH", None)
+        return Weights(None, None, "name its weights, file = PATH", None)
     if not source.startswith(HUB):
         return Weights(None, None, "", None, needed=False)
     cached = _cached(facts)

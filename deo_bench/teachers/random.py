@@ -32,7 +32,9 @@ class Random(Delegate):
 
     def __init__(self, *, like: str = "dinov3_vitb16", seed: int = 0, settings: dict[str, Any] | None = None) -> None:
         registry = Registry()
-        teachers = {n for n, part in registry.all("teacher").items() if part.facts.get("weights", "none")[:4] == "hub:"}
+        parts = registry.all("teacher").items()
+        teachers = {n for n, part in parts if part.facts.get("weights", "none")[:4] == "hub:"}
+        teachers |= {n for n, part in parts if "architecture" in part.facts}
         students = {n for n, part in registry.all("student").items() if "needs" not in part.facts}
         if like not in teachers and like not in students:
             raise UserError(f"teacher 'random': cannot be like {like!r}{nearest(like, [*teachers, *students])}")

@@ -48,8 +48,8 @@ def small_student(name: str, stem: str = "dual", **options: Any) -> Student:
 
 def small_teacher(name: str) -> Teacher:
     """Untrained; architectures of timm's must have been made small by the caller."""
-    needs = REGISTRY.get("teacher", name).facts.get("needs")
-    weights = str(REGISTRY.get("teacher", name).facts.get("weights", "none"))
+    facts = REGISTRY.get("teacher", name).facts
+    needs, weights = facts.get("needs"), str(facts.get("weights", "none"))
     torch.manual_seed(0)
     if needs in ("student", "run"):
         options = {"run": "0123456789ab-s0"} if name == "run" else {}
@@ -57,7 +57,9 @@ def small_teacher(name: str) -> Teacher:
     elif needs == "bands":
         built = REGISTRY.build("teacher", name, "s2_10", BANDS["s2_10"], NORMALISATIONS["s2_10"])
     else:
-        built = REGISTRY.build("teacher", name, *([False] if weights.startswith("hub:") else []))
+        built = REGISTRY.build(
+            "teacher", name, *([False] if weights.startswith("hub:") or "architecture" in facts else [])
+        )
     return built
 
 

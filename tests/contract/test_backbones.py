@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from deo_bench.errors import UserError
-from deo_bench.teachers._pyramid import TimmPyramid
 from deo_bench.teachers._vit import TimmVit
 from tests.contract.backbones import (
     BANDS,
@@ -25,8 +24,10 @@ EACH = [("teacher", name) for name in TEACHERS] + [("student", name) for name in
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(TimmVit, "overrides", SMALL_VIT)
-    monkeypatch.setattr(TimmPyramid, "overrides", TimmPyramid.narrow)
+    families = {family for name in TEACHERS for family in REGISTRY.load("teacher", name).__mro__}
+    for family in families:
+        if vars(family).get("narrow"):
+            monkeypatch.setattr(family, "overrides", SMALL_VIT if family is TimmVit else family.narrow)
 
 
 def build(kind, name):

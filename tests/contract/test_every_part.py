@@ -20,8 +20,7 @@ ROOT = Path(__file__).parents[2]
 SHELVES = [path for folder in ("losses", "teachers", "students") for path in (ROOT / folder / "examples").glob("*.py")]
 OWN = [path for path in sorted((ROOT / "tests" / "parts").glob("*.py")) if path.stem in ("losses", "balances")]
 REGISTRY = Registry([*SHELVES, *OWN])
-LARGE = {"swin_base", "vit_base", "vit_base8", "dinov2_vitb14", "dinov2_vitb14_reg4", "dinov3_vitb16"}
-LARGE |= {"dinov3_convnext_base", "timm", "random"}
+LARGE = {"swin_base", "vit_base", "vit_base8", "timm", "random"}
 PARTS = [
     pytest.param(kind, name, marks=[pytest.mark.slow] if name in LARGE else [])
     for kind in contract.kinds()

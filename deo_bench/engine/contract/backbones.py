@@ -22,7 +22,7 @@ SETS = {name: BAND_SETS[name] for name in ("s2_10", "rgb")}
 NORMALISATIONS = {name: Normalisation("reflectance", (0.2,) * len(of), (0.1,) * len(of)) for name, of in SETS.items()}
 WIDTH, PATCH, IMAGES = 24, 8, 2
 SIZES = (64, 96)
-LARGEST = 100
+LARGEST = 30
 """Million parameters up to which an architecture is checked as it is; beyond, narrow, as far as it can be."""
 
 
@@ -60,13 +60,18 @@ def build_teacher(
             options = {"run": "000000000000-s0", **options}
     elif declared.facts.get("needs") == "bands":
         given = ["s2_10", SETS["s2_10"], NORMALISATIONS["s2_10"]]
-    elif str(declared.facts.get("weights", "")).startswith("hub:"):
+    elif is_published(declared):
         given = [False]
         is_large = float(declared.facts.get("parameters", 0)) > LARGEST
         if not is_whole and is_large and registry.load("teacher", declared.name).narrow:
             return _narrow(registry, declared, options)
     teacher: Teacher = registry.build("teacher", declared.name, *given, options=options)
     return teacher.freeze()
+
+
+def is_published(declared: Declaration) -> bool:
+    """Whether a teacher is an architecture whose weights are others', so that it can be built without them."""
+    return str(declared.facts.get("weights", "")).startswith("hub:") or "architecture" in declared.facts
 
 
 def _narrow(registry: Registry, declared: Declaration, options: Mapping[str, Any]) -> Teacher:
