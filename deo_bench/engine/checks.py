@@ -11,6 +11,8 @@ from deo_bench.features import Images
 
 FAR_MEAN = 5.0
 FAR_SPREADS = (0.05, 20.0)
+FAR_SCALED = 0.001
+"""The least spread where pixels are only scaled, as reflectance is: a dark scene's is a hundredth, cirrus' less."""
 
 
 class UnitWarning(UserWarning):
@@ -19,11 +21,17 @@ class UnitWarning(UserWarning):
 
 @torch.no_grad()
 def warn_of_units(backbone: Backbone, images: Images, sees: str, normalise: Normalise, what: str) -> None:
-    """Warn where a band's mean is far from 0 or its spread far from 1, with the unit that it looks like."""
+    """Warn where a band's mean is far from 0 or its spread far from 1, with the unit that it looks like.
+
+    Where no mean is taken, a band's spread says nothing of its own: all are judged by the widest.
+    """
     pixels = backbone.prepare(images, sees, normalise)[:, : len(backbone.band_sets[sees])]
     means, spreads = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3))
+    least = FAR_SPREADS[0]
+    if normalise == "native" and not any(backbone.normalisations[sees].mean):
+        least, spreads = FAR_SCALED, spreads.amax().expand_as(spreads)
     for name, mean, spread in zip(backbone.band_sets[sees], means.tolist(), spreads.tolist(), strict=True):
-        if abs(mean) > FAR_MEAN or not FAR_SPREADS[0] < spread < FAR_SPREADS[1]:
+        if abs(mean) > FAR_MEAN or not least < spread < FAR_SPREADS[1]:
             likely = "digital numbers read as reflectance" if abs(mean) > 100 else "reflectance read as digital numbers"
             warnings.warn(
                 f"{what}: band {name} has mean {mean:.2g} and spread {spread:.2g} after normalisation, far from 0 and "

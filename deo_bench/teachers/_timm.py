@@ -25,12 +25,13 @@ from deo_bench.weights import fetch
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+View = tuple[str, tuple[str, ...], Normalisation]
 VIT_FILES = ("vision_transformer", "deit", "eva")
 """timm's files of plain vision transformers that take images of any size."""
 
 
 class TimmTeacher(Teacher):
-    """What vision transformers and pyramids share: how one of timm's networks is built, loaded and shown RGB.
+    """What vision transformers and pyramids share: how one of timm's networks is built, loaded and shown images.
 
     entry: its card, with timm's name (`architecture`) and its usual `levels`; load: whether to load its weights (the
     untrained control does not); convert: timm's conversion of checkpoint names; file: weights of the user's own; size:
@@ -51,9 +52,10 @@ class TimmTeacher(Teacher):
     ) -> None:
         super().__init__()
         self.name, self.size, self.normed = name, size, normed
+        self.band_sets, self.normalisations = {}, {}
+        for sees, bands, normalisation in self._views(entry, white):
+            self.band_sets[sees], self.normalisations[sees] = bands, normalisation
         self.model = self._architecture(str(entry["architecture"]))
-        self.band_sets = {"rgb": BAND_SETS["rgb"]}
-        self.normalisations = {"rgb": display(entry, white)}
         self._declare(entry, levels)
         if load:
             load_checkpoint(self.model, fetch(f"teacher {name}", entry, file), convert)
@@ -61,9 +63,13 @@ class TimmTeacher(Teacher):
             open_layer_scales(self.model)
         self.freeze()
 
+    def _views(self, entry: Mapping[str, Any], white: float) -> Sequence[View]:
+        """Band sets by name, their bands in order and how those are normalised: RGB as shown, usually."""
+        return [("rgb", BAND_SETS["rgb"], display(entry, white))]
+
     @abstractmethod
     def _architecture(self, name: str) -> Any:
-        """The network by timm's name, untrained."""
+        """The network by timm's name, untrained, for the first of its band sets."""
 
     @abstractmethod
     def _declare(self, entry: Mapping[str, Any], levels: Sequence[int] | None) -> None:

@@ -63,10 +63,16 @@ def small_teacher(name: str) -> Teacher:
     return built
 
 
-def images(height: int, width: int, count: int = 2, seed: int = 0) -> Images:
-    """Reflectances of ten bands."""
+def images(height: int, width: int, count: int = 2, seed: int = 0, sees: str = "s2_10") -> Images:
+    """Reflectances of ten bands, or of another set."""
     draw = torch.Generator().manual_seed(seed)
-    return Images(0.3 * torch.rand(count, 10, height, width, generator=draw), BANDS["s2_10"], "reflectance")
+    bands = BAND_SETS[sees]
+    return Images(0.3 * torch.rand(count, len(bands), height, width, generator=draw), bands, "reflectance")
+
+
+def all_bands(height: int, width: int) -> Images:
+    """Reflectances of every band of Sentinel-2, for backbones that may want any."""
+    return images(height, width, sees="s2_13")
 
 
 def sizes(backbone: Backbone) -> list[tuple[int, int]]:

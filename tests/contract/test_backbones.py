@@ -10,9 +10,8 @@ from deo_bench.teachers._vit import TimmVit
 from tests.contract.backbones import (
     BANDS,
     REGISTRY,
-    SMALL_VIT,
+    all_bands,
     build_student,
-    images,
     sizes,
     small_student,
     small_teacher,
@@ -24,10 +23,9 @@ EACH = [("teacher", name) for name in TEACHERS] + [("student", name) for name in
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    families = {family for name in TEACHERS for family in REGISTRY.load("teacher", name).__mro__}
-    for family in families:
-        if vars(family).get("narrow"):
-            monkeypatch.setattr(family, "overrides", SMALL_VIT if family is TimmVit else family.narrow)
+    for family in {family for name in TEACHERS for family in REGISTRY.load("teacher", name).__mro__}:
+        if "narrow" in vars(family):
+            monkeypatch.setattr(family, "overrides", family.narrow)
 
 
 def build(kind, name):
@@ -45,7 +43,7 @@ def test_what_is_declared_comes_out(kind, name):
     for sees, bands in backbone.band_sets.items():
         assert len(backbone.normalisations[sees].mean) == len(bands)
         for height, width in sizes(backbone):
-            features = backbone(images(height, width), sees, levels=levels_of(backbone))
+            features = backbone(all_bands(height, width), sees, levels=levels_of(backbone))
             assert features.default == backbone.default
             assert {place: value.shape for place, value in features.pooled.items()} == {
                 place: (2, channels) for place, channels in backbone.pooled_dims.items()
@@ -61,7 +59,7 @@ def test_levels_are_shallow_to_deep_and_others_are_refused(kind, name):
     backbone = build(kind, name)
     assert set(backbone.levels) in ({"early", "mid", "late"}, {"late"}, set())
     assert list(backbone.levels.values()) == sorted(backbone.levels.values())
-    batch = images(*sizes(backbone)[0])
+    batch = all_bands(*sizes(backbone)[0])
     for asked in (backbone.stride, backbone.width, lambda level: backbone(batch, levels=(level,))):
         with pytest.raises(UserError, match="has no 'block_99'"):
             asked("block_99")
@@ -71,7 +69,7 @@ def test_levels_are_shallow_to_deep_and_others_are_refused(kind, name):
 @torch.no_grad()
 def test_images_do_not_know_of_each_other(kind, name):
     backbone = build(kind, name)
-    both = images(*sizes(backbone)[0])
+    both = all_bands(*sizes(backbone)[0])
     first = backbone(type(both)(both.pixels[:1], both.bands, both.unit), levels=levels_of(backbone))
     features = backbone(both, levels=levels_of(backbone))
     for place in [*features.pooled, *features.maps]:
@@ -83,7 +81,7 @@ def test_images_do_not_know_of_each_other(kind, name):
 @torch.no_grad()
 def test_half_precision_runs(kind, name):
     backbone = build(kind, name)
-    batch = images(*sizes(backbone)[0])
+    batch = all_bands(*sizes(backbone)[0])
     exact = backbone(batch, levels=levels_of(backbone))
     with torch.autocast("cpu", torch.bfloat16):
         mixed = backbone(batch, levels=levels_of(backbone))
@@ -100,7 +98,7 @@ def test_half_precision_runs(kind, name):
 @pytest.mark.parametrize("name", TEACHERS)
 def test_a_teacher_gets_no_gradient(name):
     teacher = small_teacher(name).train()
-    batch = images(*sizes(teacher)[0])
+    batch = all_bands(*sizes(teacher)[0])
     batch.pixels.requires_grad_()
     features = teacher(batch, levels=levels_of(teacher))
     assert not any(features.get(place).requires_grad for place in [*features.pooled, *features.maps])
@@ -121,7 +119,7 @@ def test_a_teachers_card_says_where_its_weights_are_from(name):
 @pytest.mark.parametrize("name", STUDENTS)
 def test_a_student_is_its_embedding_and_its_trunk(name):
     student = small_student(name).eval()
-    pixels = student.prepare(images(*sizes(student)[1]))
+    pixels = student.prepare(all_bands(*sizes(student)[1]))
     levels = levels_of(student)
     whole, parts = student.extract(pixels, "s2_10", levels), student.trunk(student.embed(pixels, "s2_10"), levels)
     for place in [*whole.pooled, *whole.maps]:
@@ -132,7 +130,7 @@ def test_a_student_is_its_embedding_and_its_trunk(name):
 @torch.no_grad()
 def test_band_sets_may_share_the_trunks_pass(name):
     student = small_student(name).eval()
-    batch, levels = images(*sizes(student)[1]), levels_of(student)
+    batch, levels = all_bands(*sizes(student)[1]), levels_of(student)
     tokens = [student.embed(student.prepare(batch, sees), sees) for sees in BANDS]
     assert not torch.allclose(*tokens)
     together = student.trunk(torch.cat(tokens), levels)
@@ -146,7 +144,7 @@ def test_band_sets_may_share_the_trunks_pass(name):
 @pytest.mark.parametrize("name", STUDENTS)
 def test_gradients_reach_the_stem_that_was_seen(name):
     student = small_student(name)
-    student(images(*sizes(student)[0]), "rgb").get("default").square().sum().backward()
+    student(all_bands(*sizes(student)[0]), "rgb").get("default").square().sum().backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in student.stem.parameters_of("rgb"))
     assert all(parameter.grad is None for parameter in student.stem.parameters_of("s2_10"))
     assert student.stem.parameters_of("rgb") and student.stem.parameters_of("s2_10")
@@ -159,7 +157,7 @@ def test_a_masked_cell_is_not_looked_at(name):
     stride = student.stride("late")
     mask = torch.zeros(2, height // stride, width // stride, dtype=torch.bool)
     mask[:, 0, 1] = True
-    pixels = student.prepare(images(height, width))
+    pixels = student.prepare(all_bands(height, width))
     other = pixels.clone()
     other[:, :, :stride, stride : 2 * stride] += 1
     masked = student.embed(pixels, "s2_10", mask)
