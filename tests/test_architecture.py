@@ -189,7 +189,12 @@ def declared_in(lines: list[str]) -> set[str]:
 
 def third_party(paths: Iterable[Path]) -> set[str]:
     """Distributions that files import, by their usual name."""
-    called = {"sklearn": "scikit-learn", "annotated_types": "annotated-types", "huggingface_hub": "huggingface-hub"}
+    called = {
+        "sklearn": "scikit-learn",
+        "open_clip": "open-clip-torch",
+        "annotated_types": "annotated-types",
+        "huggingface_hub": "huggingface-hub",
+    }
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in paths]
     tops = {name.split(".")[0] for tree in trees for node in _statements(tree, True) for name in _named(node)}
     return {called.get(top, top) for top in tops - set(sys.stdlib_module_names) - {"deo_bench", "tests"}}
