@@ -57,7 +57,7 @@ RESERVED = {
         {"loss", "toward", "aggregate", "sees", "on", "target_sees", "target_on"}
         | {"pairs", "crops", "head", "target", "grid", "weight"}
     ),
-    "student": frozenset({"use", "bands", "stem", "normalise", "teacher"}),
+    "student": frozenset({"use", "bands", "stem", "normalise", "teacher", "init"}),
     "teacher": frozenset({"use", "views", "normalise"}),
     "head": frozenset({"use", "width"}),
 }

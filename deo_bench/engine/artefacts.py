@@ -111,6 +111,8 @@ class Recorder:
             "seconds": round(seconds, 2),
             **surroundings(),
         }
+        if training.student.origin:
+            info["start"] = training.student.origin
         if len(self._all_threads()) > 1:
             info["threads_before"] = self._all_threads()[:-1]
         self.lease.check()

@@ -15,6 +15,7 @@ from torch import Tensor
 from deo_bench.bands import BAND_SETS, Unit, band_set, convert, select
 from deo_bench.data import Pack
 from deo_bench.draws import global_seed
+from deo_bench.engine.start import begin
 from deo_bench.errors import StoreError, UserError
 from deo_bench.features import Images
 from deo_bench.normalisation import Named, Normalisation, published
@@ -33,7 +34,8 @@ def build_student(
 ) -> Student:
     """A student as it is initialised: from (seed, its name), so that cells with the same student start equal.
 
-    teacher: builds the frozen teacher that the student's table names, for a student that is handed one.
+    What it starts from instead, where its table says so, is laid over that. teacher: builds the frozen teacher that the
+    student's table names, for a student that is handed one or starts from one.
     """
     bands = {name: statistics.bands_of(name) for name in table.bands}
     normalisations = {name: statistics.normalisation(chosen, table.normalise) for name, chosen in bands.items()}
@@ -49,6 +51,10 @@ def build_student(
         given.append(None if table.teacher is None or teacher is None else teacher(table.teacher))
     with global_seed(seed, "student", table.use):
         student: Student = registry.build("student", table.use, *given, options=table.options)
+    if table.init is not None:
+        assert teacher is not None, "who builds the teacher that the student starts from was not said"
+        with global_seed(seed, "student.init"):  # what a library draws on the way is not to change other draws
+            student.origin = begin(student, table.init, teacher)
     return student
 
 

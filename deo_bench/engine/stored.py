@@ -50,10 +50,10 @@ def stored_student(
 
 
 def without_files(table: StudentTable, registry: Registry) -> StudentTable:
-    """The student without the files that it started from: a record keeps their digests, and a run's weights follow."""
+    """The student without what it started from: a record keeps digests of files, and a run's weights follow."""
     known = registry.get("student", table.use).options
     files = {name: None for name in table.options if name in known and known[name].is_path}
-    return table.model_copy(update={"options": {**table.options, **files}}) if files else table
+    return table.model_copy(update={"options": {**table.options, **files}, "init": None})
 
 
 def _check_bytes(path: Path, known: str | None) -> None:

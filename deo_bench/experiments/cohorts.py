@@ -119,6 +119,8 @@ class CohortJob:
         recorder = Recorder(stored, lease, self.plan.identifier.contents(run.recipe))
         recorder.begin()
         training = built()
+        if training.student.origin:
+            yield Note(f"{run.labels[0]}, seed {run.seed}, {training.student.origin}")
         try:
             if told := recorder.resume(training, steps):
                 yield Note(f"{run.labels[0]}, seed {run.seed}, {told}")

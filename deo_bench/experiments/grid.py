@@ -69,10 +69,10 @@ def _cell(experiment: Experiment, label: str, choice: tuple[Setting, ...], seeds
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[Setting]:
-    """Dotted paths and what stands there; a table with `use` or `loss` beside other keys is a value of its own."""
+    """Dotted paths and what stands there; one with `from`, or with `use` beside other keys, is itself a value."""
     for key, value in table.items():
         path = f"{prefix}{key}"
-        if isinstance(value, Mapping) and not ("use" in value and len(value) > 1):
+        if isinstance(value, Mapping) and not ("from" in value or ("use" in value and len(value) > 1)):
             yield from _flat(value, f"{path}.")
         else:
             yield path, value

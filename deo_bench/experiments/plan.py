@@ -24,6 +24,7 @@ from deo_bench.experiments.subjects import (
     Row,
     baseline_row,
     bound_row,
+    check_start,
     check_weights,
     run_behind,
     untrained_rows,
@@ -148,6 +149,7 @@ def _attempt(plan: Plan, what: str, skip_missing: bool, add: object) -> None:
 def _add_cell(plan: Plan, cell: GridCell) -> None:
     for table in cell.recipe.every_teacher.values():
         check_weights(table, plan.experiment, plan.identifier)
+    check_start(cell.recipe, plan.experiment, plan.identifier)
     name = plan.identifier.digest(cell.recipe)
     check_images(cell.recipe, plan.experiment, plan.identifier)
     check_held(cell.recipe, plan.identifier, plan.store)

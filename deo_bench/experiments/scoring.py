@@ -162,5 +162,5 @@ class ScoringJob:
     def _fresh(self, row: Row, request: Request, pack: Pack) -> Student:
         """An untrained student for the supervised reference: one band set, normalised by the task's own pixels."""
         assert row.recipe is not None
-        table = row.recipe.student.model_copy(update={"bands": (request.bands,)})
+        table = row.recipe.student.model_copy(update={"bands": (request.bands,), "init": None})
         return build_student(table, Statistics.of(pack), self.plan.experiment.registry, 0, self._frozen)

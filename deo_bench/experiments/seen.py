@@ -85,7 +85,8 @@ def _past_of_run(plan: Plan, table: PartTable) -> _Past:
     try:
         told = read_json(plan.store.run(str(needed.run)).path / "recipe.json")["recipe"]
         held = (told["student"] or {}).get("teacher")
-        tables = [*told["teachers"].values(), *([held] if held else [])]
+        first = (told["student"].get("init") or {}).get("teacher")
+        tables = [*told["teachers"].values(), *(each for each in (held, first) if each)]
         return _Past(_table(told["data"]), [_table(each) for each in tables])
     except (StoreError, KeyError, TypeError, AttributeError):
         return _Past(None, ())

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from deo_bench.engine.request import JOINED_VERSION
-from deo_bench.errors import MissingInput, StoreError
+from deo_bench.errors import MissingInput, StoreError, UserError
 from deo_bench.experiments.file import Experiment
 from deo_bench.files import read_json
 from deo_bench.libraries import remedy
 from deo_bench.recipe import Identifier, PartTable, Recipe, as_untrained, digest
+from deo_bench.recipe.starting import weights_of
 from deo_bench.reports.entries import Kind
 from deo_bench.store import Store
 from deo_bench.weights import locate
@@ -41,7 +42,7 @@ def baseline_row(part: PartTable, experiment: Experiment, recipe: Recipe | None,
         return _reference("majority class", part, told)
     if part.use == "supervised" and recipe is not None:
         whole = part if part.options else PartTable(use="supervised", options=_defaults(experiment, "supervised"))
-        student = {"student": recipe.student.model_dump(mode="json", exclude={"bands"})}
+        student = {"student": recipe.student.model_dump(mode="json", exclude={"bands", "init"})}
         versions = [experiment.registry.get("probe", "supervised").identity]
         versions.append(experiment.registry.get("student", recipe.student.use).identity)
         if recipe.student.teacher is not None:
@@ -117,6 +118,23 @@ def check_weights(part: PartTable, experiment: Experiment, identifier: Identifie
             # Which weights they are is an option: a name that does not exist is not to be downloaded.
             experiment.registry.load("teacher", part.use).refuse(part.options)
         raise MissingInput(f"teacher {part.use!r}: its weights are not here", found.remedy)
+
+
+def check_start(recipe: Recipe, experiment: Experiment, identifier: Identifier) -> None:
+    """A MissingInput where the weights that a student starts from are not here, with the command that gets them."""
+    start = recipe.student.init
+    if start is None or start.teacher is not None:
+        return
+    found = weights_of(start, cache=identifier.places.cache)
+    if not found.missing:
+        return
+    try:
+        # A name that does not exist is not to be downloaded.
+        experiment.registry.load("teacher", "timm").refuse({"model": start.model})
+    except UserError as error:
+        told = str(error).removeprefix("teacher 'timm': ")
+        raise UserError(f"student.init: {told}") from None
+    raise MissingInput("student.init: its weights are not here", found.remedy)
 
 
 def _reference(label: str, part: PartTable, told: dict[str, object], recipe: Recipe | None = None) -> Row:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deo_bench.recipe.models import INIT
+
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "absent"})()
 """What stands for a value that a recipe does not have, since none is a value."""
 
@@ -29,7 +31,7 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]:
     found = list(_within("", a["recipe"], b["recipe"]))
     found += _versions(a.get("parts", {}), b.get("parts", {}))
     weights = _both(a.get("weights") or {}, b.get("weights") or {})
-    place = {"student": "student.teacher"}
+    place = {"student": "student.teacher", INIT: INIT}
     found += [Difference(f"{place.get(r, f'teachers.{r}')} (weights)", mine, other) for r, mine, other in weights]
     for key, told in (("data", "data (fingerprint)"), ("engine", "engine (version)")):
         found += [Difference(told, mine, other) for name, mine, other in _both(a, b) if name == key]

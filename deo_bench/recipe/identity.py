@@ -11,9 +11,10 @@ from typing import Any
 
 from deo_bench.data import Places
 from deo_bench.errors import UserError
-from deo_bench.recipe.models import PartTable, Recipe
+from deo_bench.recipe.models import INIT, PartTable, Recipe
 from deo_bench.recipe.presets import presets_root
 from deo_bench.recipe.resolve import resolve
+from deo_bench.recipe.starting import weights_of
 from deo_bench.recipe.toml import read_toml
 from deo_bench.registry import Registry
 from deo_bench.weights import locate
@@ -69,12 +70,17 @@ class Identifier:
             for key in way:
                 here = here[key]
             here["options"] = self._options(kind, part)
+        weights = {role: self.teacher(table) for role, table in recipe.every_teacher.items()}
+        start = recipe.student.init
+        if start is not None and start.teacher is None:
+            table["student"]["init"].pop("file", None)
+            weights[INIT] = weights_of(start, cache=self.places.cache).checksum
         return {
             "recipe": table,
             "parts": self._versions(recipe),
             "engine": ENGINE_VERSION,
             "data": self.data(recipe.data),
-            "weights": {role: self.teacher(table) for role, table in recipe.every_teacher.items()},
+            "weights": weights,
         }
 
     def data(self, table: PartTable) -> str:
@@ -157,6 +163,8 @@ def _parts(recipe: Recipe) -> Iterator[tuple[str, PartTable, tuple[str, ...]]]:
     yield "stem", recipe.student.stem, ("student", "stem")
     if recipe.student.teacher is not None:
         yield "teacher", recipe.student.teacher, ("student", "teacher")
+    if recipe.student.init is not None and recipe.student.init.teacher is not None:
+        yield "teacher", recipe.student.init.teacher, ("student", "init", "teacher")
     yield "balance", recipe.balance, ("balance",)
     for role, table in recipe.teachers.items():
         yield "teacher", table, ("teachers", role)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, Lt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from deo_bench.data.view_settings import Views
 from deo_bench.declarations import Count, Fraction, NonNegative, Number, Positive, Whole
@@ -21,6 +21,10 @@ PIXELS = "pixels"
 """What a term goes toward that reconstructs: the student's own normalised input, each cell's pixels as its channels."""
 
 
+INIT = "student.init"
+"""What stands for the weights that a student starts from, where weights are told by the roles of teachers."""
+
+
 class Table(BaseModel):
     """A table of a recipe: unknown keys are errors, and nothing changes once it is made."""
 
@@ -34,16 +38,47 @@ class PartTable(Table):
     options: dict[str, Any] = {}
 
 
+class InitTable(Table):
+    """What a student starts from where it is no draw.
+
+    source (`from`): timm's published weights of `model` (`hub`), a `file` in timm's names (of `model`, where it has to
+    be converted), the network of a frozen teacher (`teacher`), or a `run`'s student, said as the teacher of that name.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    source: Literal["hub", "file", "teacher", "run"] = Field(alias="from")
+    model: str | None = None
+    file: str | None = None
+    teacher: PartTable | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        told = {name: value for name, value in dump(self).items() if value is not None}
+        told.pop("source", None)
+        return {**told, "from": self.source}
+
+
 class StudentTable(PartTable):
     """The student: a family, the band sets that it is fed, its stem, and how its pixels are normalised.
 
-    teacher: the frozen teacher that is handed to a student that injects one's maps.
+    teacher: the frozen teacher that is handed to a student that injects one's maps; init: what the weights start from,
+    none where they are drawn.
     """
 
     bands: tuple[str, ...]
     stem: PartTable
     teacher: PartTable | None = None
     normalise: Named = "dataset_zscore"
+    init: InitTable | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A student that is drawn is called what it was called before there was anything else."""
+        told: dict[str, Any] = dump(self)
+        if told.get("init") is None:
+            told.pop("init", None)
+        return told
 
 
 class TeacherTable(PartTable):
@@ -124,9 +159,13 @@ class Recipe(Table):
 
     @property
     def every_teacher(self) -> dict[str, PartTable]:
-        """Teachers by role, and the one that the student holds as `student`, a name that no role can have."""
+        """Teachers by role; what the student holds as `student`, what it starts from as `student.init`, names that no
+        role can have.
+        """
         held = {} if self.student.teacher is None else {"student": self.student.teacher}
-        return {**self.teachers, **held}
+        start = self.student.init
+        first = {} if start is None or start.teacher is None else {INIT: start.teacher}
+        return {**self.teachers, **held, **first}
 
     @property
     def is_untrained(self) -> bool:

@@ -8,6 +8,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 
+NAMING = ("use", "loss", "from")
+"""Keys by which a table says what it is: the part, or what a student starts from."""
+
+
 def short_names(paths: Collection[str]) -> dict[str, str]:
     """The shortest unambiguous way to say each dotted path: `teachers.optical.use` is `optical`."""
     trimmed = {path: path.removesuffix(".use").removesuffix(".loss").split(".") for path in paths}
@@ -26,7 +30,7 @@ def short_names(paths: Collection[str]) -> dict[str, str]:
 def value_text(value: Any) -> str:
     """A value in a few words: of a part its name, of a list its items joined by `+`."""
     if isinstance(value, Mapping):
-        return str(value.get("use", value.get("loss", dict(value))))
+        return str(next((value[key] for key in NAMING if key in value), dict(value)))
     if isinstance(value, list):
         return "+".join(value_text(item) for item in value)
     return str(value)
@@ -34,10 +38,10 @@ def value_text(value: Any) -> str:
 
 def full_text(value: Any, among: Collection[Any] = ()) -> str:
     """A value with its options, `timm (model=resnet50)`; among: others, and options that it has with them go unsaid."""
-    if not isinstance(value, Mapping) or not {"use", "loss"} & value.keys():
+    if not isinstance(value, Mapping) or not set(NAMING) & value.keys():
         return value_text(value)
     alike = [other for other in among if isinstance(other, Mapping) and value_text(other) == value_text(value)]
-    own = {key: item for key, item in value.items() if key not in ("use", "loss")}
+    own = {key: item for key, item in value.items() if key not in NAMING}
     differing = {key: item for key, item in own.items() if any(other.get(key) != item for other in alike)}
     told = ", ".join(f"{key}={full_text(item)}" for key, item in (differing or own).items())
     return f"{value_text(value)} ({told})" if told else value_text(value)

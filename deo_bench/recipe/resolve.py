@@ -13,6 +13,7 @@ from deo_bench.errors import UserError, nearest, shown, unknown
 from deo_bench.features import POOLED
 from deo_bench.recipe.checking import checked, plain, refuse_repeats
 from deo_bench.recipe.models import PIXELS, HeadTable, PartTable, Recipe, StudentTable, TeacherTable, Term, Train
+from deo_bench.recipe.starting import SCRATCH, init_of
 from deo_bench.recipe.toml import Located
 from deo_bench.registry import Registry
 from deo_bench.schedules import Schedule
@@ -39,6 +40,8 @@ def resolve(raw: Mapping[str, Any], registry: Registry, source: str = "recipe") 
         role: _teacher(role, table, registry, f"{source}: teachers.{role}")
         for role, table in sorted(_tables(raw, "teachers", source).items())
     }
+    start = init_of(raw["student"].get("init", SCRATCH), student, teachers, registry, f"{source}: student.init")
+    student = student.model_copy(update={"init": start})
     named_heads = _tables(raw, "heads", source)
     objective = {}
     for name, table in sorted(_tables(raw, "objective", source).items()):

@@ -114,9 +114,9 @@ def parse_value(text: str, base: Path) -> Any:
 def merge(below: Table, above: Table, way: tuple[str, ...] = ()) -> Table:
     """Tables laid over each other: a table merges key by key, anything else replaces.
 
-    A table that names another part (`use`, `loss`) than the one below drops the former part's options, so that they do
-    not linger; the table's own keys (a term's `toward` and `weight`, a student's `bands`) stay. way: where the tables
-    stand in a recipe.
+    A table that names another part (`use`, `loss`) or another source (`from`) than the one below drops the former's
+    options, so that they do not linger; the table's own keys (a term's `toward` and `weight`, a student's `bands`)
+    stay. way: where the tables stand in a recipe.
     """
     merged = copy.deepcopy(below)
     for key, value in above.items():
@@ -131,7 +131,7 @@ def merge(below: Table, above: Table, way: tuple[str, ...] = ()) -> Table:
 
 
 def _names_another(lower: Table, upper: Table) -> bool:
-    return any(name in upper and name in lower and upper[name] != lower[name] for name in ("use", "loss"))
+    return any(name in upper and name in lower and upper[name] != lower[name] for name in ("use", "loss", "from"))
 
 
 def _own_keys(way: tuple[str, ...]) -> frozenset[str]:
@@ -161,7 +161,7 @@ def _opened(table: Table, way: list[str]) -> Table:
     here: Any = opened
     for key in way:
         if isinstance(here.get(key), str):
-            here[key] = {"use": here[key]}
+            here[key] = {"from" if key == "init" else "use": here[key]}
         if not isinstance(here.get(key), dict):
             break
         here = here[key]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -62,6 +63,10 @@ class Student(Backbone):
     has_batch_statistics = False
     version = 1
     stem: Stem
+    fresh: ClassVar[tuple[str, ...]] = ("mask_token",)
+    """Starts of names of weights that other students and published models may lack: they stay as drawn then."""
+    origin = ""
+    """What the weights started from, in one line, where they were not drawn."""
 
     def declare(self, band_sets: Mapping[str, tuple[str, ...]], normalisations: Mapping[str, Normalisation]) -> None:
         """Set bands and normalisation, as every backbone must."""
@@ -83,6 +88,30 @@ class Student(Backbone):
     def pool(self, last: Tensor) -> Mapping[str, Tensor]:
         """The pooled vectors [B, D] of the `last` of this student's features, for a family that gives one."""
         raise UserError(f"{type(self).__name__} does not say what it pools; ask it for the pooled vector itself")
+
+    def start(self, state: Mapping[str, Tensor], source: str, model: str | None = None) -> list[str]:
+        """Start from published weights in timm's names, the stem from their first layer; what there is to tell of it.
+
+        source: what they are, in the words of an error; model: timm's name of the architecture, where they need its
+        conversion. Weights of another architecture are a UserError with the first name that does not fit.
+        """
+        raise UserError(f"{source}: {type(self).__name__} has no counterpart of timm's to start from")
+
+    def take_trunk(self, state: Mapping[str, Tensor], source: str) -> list[str]:
+        """Take all weights but the stem's, by name and whole; what stays as drawn is told, anything else refused."""
+        own = {name: value for name, value in self.state_dict().items() if not name.startswith("stem.")}
+        for name, value in own.items():
+            if name in state and state[name].shape != value.shape:
+                given, wanted = tuple(state[name].shape), tuple(value.shape)
+                raise UserError(f"{source}: {name} has shape {given}, this student wants {wanted}")
+        drawn = [name for name in own if name not in state and name.startswith(self.fresh)]
+        lacking = [name for name in own if name not in state and name not in drawn]
+        foreign = [name for name in state if name not in own]
+        if lacking or foreign:
+            told = [f"{verb} {names[0]}" for verb, names in (("lacks", lacking), ("has", foreign)) if names]
+            raise UserError(f"{source}: not weights of this student: it {' and '.join(told)}")
+        self.load_state_dict(dict(state), strict=False)
+        return [f"{', '.join(drawn)} as drawn"] if drawn else []
 
     def after_step(self) -> None:
         """Change buffers once the optimiser has stepped, before any teacher follows; nothing by default."""

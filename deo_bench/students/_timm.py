@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -107,14 +108,23 @@ def _try(engine: Any, first: nn.Conv2d, refused: str) -> None:
 def load(engine: Any, model: str, path: Path) -> None:
     """Weights of timm's from a safetensors file, every name and every shape, the classifier's apart."""
     try:
-        state = dict(load_file(path))
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: no safetensors file of the weights of {model!r}: {_first_line(error)}") from None
+    take(engine, model, state, f"{path}: no safetensors file of the weights of {model!r}")
+
+
+def take(engine: Any, model: str, state: Mapping[str, Tensor], refused: str) -> None:
+    """Weights of timm's by name, every name and every shape, the classifier's apart; refused: how an error begins."""
+    try:
+        state = dict(state)
         convert = getattr(__import__(type(engine).__module__, fromlist=["x"]), "checkpoint_filter_fn", None)
         state = dict(convert(state, engine)) if convert else state
         unknown = set(state) - set(engine.state_dict())
         kept = {key: value for key, value in state.items() if key not in unknown or not _is_classifier(key)}
         engine.load_state_dict(kept)
-    except (OSError, SafetensorError, RuntimeError, KeyError, ValueError, AttributeError, TypeError) as error:
-        raise UserError(f"{path}: no safetensors file of the weights of {model!r}: {_first_line(error)}") from None
+    except (RuntimeError, KeyError, ValueError, AttributeError, TypeError) as error:
+        raise UserError(f"{refused}: {_first_line(error)}") from None
 
 
 def has_batch_statistics(engine: nn.Module) -> bool:

@@ -15,6 +15,7 @@ from deo_bench.levels import level_number, named_levels
 from deo_bench.normalisation import Normalisation
 from deo_bench.students import Stem, Student
 from deo_bench.students._masks import replace_masked
+from deo_bench.students._published import Published
 
 
 class VitStudent(Student):
@@ -111,6 +112,17 @@ class VitStudent(Student):
         prefix = int(self.class_token is not None)
         pooled = {"cls": last[:, 0]} if prefix else {}
         return {**pooled, "mean": last[:, prefix:].mean(1)}
+
+    def start(self, state: Mapping[str, Tensor], source: str, model: str | None = None) -> list[str]:
+        """From one of timm's plain vision transformers; registers are left out, layer scales folded in."""
+        given = Published(state, source, model)
+        given.leave("reg_token", "registers")
+        given.fold_layer_scales()
+        given.fit_positions(self.grid, self.class_token is not None)
+        filters = given.filters(self.stem)
+        told = self.take_trunk(given.state, source)
+        self.stem.inflate(*filters)
+        return [*given.told, *told]
 
     def map_width(self, level: str) -> int:
         """The width, at every block."""

@@ -16,6 +16,7 @@ from deo_bench.levels import level_number, named_levels
 from deo_bench.normalisation import Normalisation
 from deo_bench.students import Stem, Student, student
 from deo_bench.students._masks import replace_masked
+from deo_bench.students._published import Published
 from deo_bench.students._shifted import PaddedFirst
 
 ENTRIES = {
@@ -121,6 +122,16 @@ class Swin(Student):
     def pool(self, last: Tensor) -> dict[str, Tensor]:
         """The mean of the normed cells [B, h, w, D]."""
         return {"mean": last.mean((1, 2))}
+
+    def start(self, state: Mapping[str, Tensor], source: str, model: str | None = None) -> list[str]:
+        """From one of timm's Swin transformers of the same windows."""
+        given = Published(state, source, model)
+        given.rename("layers.", "stages.")
+        given.rename("patch_embed.norm.", "patch_norm.")
+        filters = given.filters(self.stem)
+        told = self.take_trunk(given.state, source)
+        self.stem.inflate(*filters)
+        return [*given.told, *told]
 
     def map_width(self, level: str) -> int:
         """The stage's width."""

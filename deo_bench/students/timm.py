@@ -16,7 +16,7 @@ from deo_bench.levels import level_number, named_levels
 from deo_bench.normalisation import Normalisation
 from deo_bench.students import Stem, Student, student
 from deo_bench.students._masks import over_pixels, replace_masked
-from deo_bench.students._timm import EMBEDDED, VIT, WHO, build, family_of, has_batch_statistics, load, take_first
+from deo_bench.students._timm import EMBEDDED, VIT, WHO, build, family_of, has_batch_statistics, load, take, take_first
 from deo_bench.students._vit import usual_levels
 
 
@@ -64,6 +64,7 @@ class Timm(Student):
         self.declare(band_sets, normalisations)
         self.model, self.normed = model, normed
         self.family = family_of(model)
+        self.made_for = (size, window)
         engine = build(model, self.family, size, window, drop_path, **self.overrides)
         if file is not None:
             load(engine, model, Path(file))
@@ -126,6 +127,15 @@ class Timm(Student):
             return {"mean": self.engine.forward_head(last, pre_logits=True)}
         own = {"cls": last[:, 0]} if self.default == "cls" else {}
         return {**own, "mean": last[:, self.prefix :].mean(1)}
+
+    def start(self, state: Mapping[str, Tensor], source: str, model: str | None = None) -> list[str]:
+        """From weights of its own model, as `file` does."""
+        engine = build(self.model, self.family, *self.made_for, 0.0, **self.overrides)
+        take(engine, self.model, state, f"{source}: not weights of {self.model!r}")
+        first = take_first(engine, self.model, self.family)
+        self.engine.load_state_dict(engine.state_dict())
+        self.stem.inflate(first.weight.detach(), None if first.bias is None else first.bias.detach())
+        return ["mask_token as drawn"]
 
     def map_width(self, level: str) -> int:
         """The block's or stage's width."""

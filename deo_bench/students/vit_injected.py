@@ -103,6 +103,8 @@ class VitInjected(VitStudent):
         for parameter in self.projections.parameters():
             nn.init.zeros_(parameter)
 
+    fresh = ("mask_token", "projections.")
+
     def beside(self, images: Images) -> Tensor | None:
         """What the teacher is shown [B, 3, H, W], normalised as it wants it."""
         return None if self.held is None else self.held.teacher.prepare(images)
