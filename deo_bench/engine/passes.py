@@ -96,13 +96,13 @@ def student_passes(
     mask: Tensor | None = None,
     alone: Tensor | None = None,
 ) -> dict[str, ViewFeatures]:
-    """Features of some views for each band set; the trunk is passed once where the student allows it.
+    """Features of some views for each band set; the trunk is passed once where the student and their tokens allow it.
 
     mask: [count * B, h, w] cells that the student does not see, or none; alone: as `draw_modality` gives it.
     """
     wanted = tuple(dict.fromkeys(level for sees in bands for level in levels.get(sees, ())))
     tokens = embedded(student, views.images, bands, mask, alone)
-    if student.has_batch_statistics or len(bands) == 1:
+    if student.has_batch_statistics or len({part.shape[1:] for part in tokens}) > 1 or len(bands) == 1:
         parts = [student.trunk(part, wanted) for part in tokens]
     else:
         together = student.trunk(torch.cat(tokens), wanted)

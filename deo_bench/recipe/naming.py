@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
-
 NAMING = ("use", "loss", "from")
 """Keys by which a table says what it is: the part, or what a student starts from."""
 

@@ -55,6 +55,9 @@ def resolve(raw: Mapping[str, Any], registry: Registry, source: str = "recipe") 
     if views.rgb and not {"rgb"} < set(student.bands):
         told = f"rgb and another band set, and it is fed {', '.join(student.bands)}"
         raise UserError(f"{source}: views.rgb: views that are RGB at random are for a student that is fed {told}")
+    if views.rgb and registry.get("stem", student.stem.use).facts.get("groups"):
+        told = f"stem {student.stem.use!r} gives RGB fewer tokens than other band sets"
+        raise UserError(f"{source}: views.rgb: {told}, so that views cannot be RGB at random; take another stem")
     recipe = Recipe(
         data=part("data", raw["data"], registry, f"{source}: data"),
         views=views,
@@ -122,15 +125,25 @@ def _student(table: Any, registry: Registry, where: str) -> StudentTable:
             raise unknown("band set", name, BAND_SETS, f"{where}.bands")
     refuse_repeats(bands, f"{where}.bands")
     stem = table.get("stem", "dual" if len(bands) > 1 else "single")
+    stem = part("stem", stem, registry, f"{where}.stem")
+    _check_groups(base.use, stem.use, registry, f"{where}.stem")
     written = {"normalise": table["normalise"]} if "normalise" in table else {}
     held = _held_teacher(base.use, table, registry, where)
     whole = {
         **base.model_dump(),
         "bands": bands,
-        "stem": part("stem", stem, registry, f"{where}.stem").model_dump(),
+        "stem": stem.model_dump(),
         "teacher": None if held is None else held.model_dump(),
     }
     return checked(StudentTable, whole | written, where)
+
+
+def _check_groups(use: str, stem: str, registry: Registry, where: str) -> None:
+    """A stem that gives several tokens a cell is for students that take them."""
+    if not registry.get("stem", stem).facts.get("groups") or registry.get("student", use).facts.get("groups"):
+        return
+    takers = ", ".join(name for name, known in registry.all("student").items() if known.facts.get("groups"))
+    raise UserError(f"{where}: {stem!r} gives several tokens a cell, and student {use!r} takes one; {takers} take them")
 
 
 def _held_teacher(use: str, table: Mapping[str, Any], registry: Registry, where: str) -> PartTable | None:

@@ -20,6 +20,9 @@ class Stem(nn.Module):
     `__init__(band_sets, width, patch, kernel=None, *, options)`: `band_sets` maps a name to its bands in order,
     `width` is D, `patch` the stride, `kernel` the side of what one token looks at where that is not the patch (a
     ResNet's first convolution). `forward(pixels [B, C, H, W], sees)` gives [B, D, H/patch, W/patch].
+
+    The fact `groups=True`: groups of bands have tokens of their own, [B, D, G, H/patch, W/patch], with
+    `groups_of(sees)` and `encodings_of(sees)`. Only a student with the same fact takes such a stem.
     """
 
     version = 1
@@ -38,6 +41,14 @@ class Stem(nn.Module):
         """Tokens on a grid."""
         raise NotImplementedError
 
+    def groups_of(self, sees: str) -> int:
+        """How many tokens a cell has: of a stem without groups one."""
+        return 1
+
+    def encodings_of(self, sees: str) -> Tensor:
+        """What was added to each group's tokens to tell them apart [G, D], for cells that are masked."""
+        raise UserError(f"stem {type(self).__name__.lower()!r} has no groups of bands")
+
     def parameters_of(self, sees: str) -> list[nn.Parameter]:
         """The parameters that only this band set's pass reaches: none of them moving is worth a mark in the table."""
         return []
@@ -55,6 +66,7 @@ class Student(Backbone):
     `embed` and `trunk` are apart so that crops of one size share the trunk's pass across stems; `extract` is the one
     after the other. Students with batch statistics set `has_batch_statistics`, and their passes stay apart.
 
+    The fact `groups=True`: it takes a stem that gives several tokens a cell, and its features are those of a cell.
     The fact `needs="teacher"`: the engine hands in the frozen teacher that the student's table names, or none, before
     the options (`__init__(stem, band_sets, normalisations, teacher, *, options)`). What it adds has to start at zero:
     untrained, the student is the one without a teacher.

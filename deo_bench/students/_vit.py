@@ -72,24 +72,35 @@ class VitStudent(Student):
         self.norm = engine.norm
 
     def embed(self, pixels: Tensor, sees: str, mask: Tensor | None = None) -> Tensor:
-        """Cells with their positions [B, h, w, D]; masked cells keep theirs."""
+        """Cells with their positions [B, h, w, D], of a stem of groups [B, G, h, w, D]; masked cells keep theirs."""
         height, width = pixels.shape[-2:]
         if height % self.patch or width % self.patch:
             raise UserError(f"student {self.name!r}: patch {self.patch} does not divide images of {height} x {width}")
-        cells = replace_masked(self.stem(pixels, sees).permute(0, 2, 3, 1), mask, self.mask_token)
-        rows, columns = cells.shape[1:3]
+        cells = self._masked(self.stem(pixels, sees).movedim(1, -1), sees, mask)
+        rows, columns = cells.shape[-3:-1]
         positions = resample_abs_pos_embed(self.positions, [rows, columns], [self.grid, self.grid], num_prefix_tokens=0)
         return cells + positions.view(1, rows, columns, -1).to(cells.dtype)
 
+    def _masked(self, cells: Tensor, sees: str, mask: Tensor | None) -> Tensor:
+        """Cells [B, (G,) h, w, D] with the mask token for those masked; a cell is masked in all of its groups."""
+        if cells.ndim == 4:
+            return replace_masked(cells, mask, self.mask_token)
+        tokens = self.mask_token + self.stem.encodings_of(sees)
+        groups = zip(cells.unbind(1), tokens, strict=True)
+        return torch.stack([replace_masked(group, mask, token) for group, token in groups], 1)
+
     def trunk(self, tokens: Tensor, levels: tuple[str, ...]) -> Features:
-        """Features of cells [B, h, w, D]; the class token joins here and is in no map."""
+        """Features of cells [B, h, w, D], or of cells of groups [B, G, h, w, D], whose maps are means over groups.
+
+        The class token joins here and is in no map.
+        """
         return self._pass(tokens, levels, {})
 
     def _pass(self, tokens: Tensor, levels: tuple[str, ...], added: Mapping[int, Tensor]) -> Features:
         """The blocks; added: number of a block -> what its input gains [B, h, w, D], on the cells alone."""
-        batch, rows, columns, _ = tokens.shape
+        batch, (rows, columns) = len(tokens), tokens.shape[-3:-1]
         numbers = {level: self._block(level) for level in levels}
-        values, prefix = tokens.flatten(1, 2), 0
+        values, prefix = tokens.flatten(1, -2), 0
         if self.class_token is not None:
             values, prefix = torch.cat([self.class_token.expand(batch, -1, -1).to(values), values], 1), 1
         kept = {}
@@ -104,6 +115,8 @@ class VitStudent(Student):
         maps = {}
         for level, number in numbers.items():
             cells = (self.norm(kept[number]) if self.normed else kept[number])[:, prefix:]
+            if tokens.ndim == 5:
+                cells = cells.unflatten(1, (-1, rows * columns)).mean(1)
             maps[level] = cells.transpose(1, 2).unflatten(2, (rows, columns))
         return Features(self.pool(values), maps, self.default, values)
 

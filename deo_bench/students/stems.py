@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deo_bench.bands import BAND_SETS, is_visible, select
+from deo_bench.bands import is_visible
 from deo_bench.students import Stem, stem
+from deo_bench.students._filters import inflated, normed, start, union
 
 
 @stem("dual", paper="https://arxiv.org/abs/2602.19863")
@@ -41,7 +42,7 @@ class Dual(Stem):
     def forward(self, pixels: Tensor, sees: str) -> Tensor:
         """Tokens on a grid [B, D, H/patch, W/patch], from the convolution of the band set seen."""
         tokens = self.project[sees](pixels)
-        return _normed(tokens, self.norm[sees]) if sees in self.norm else tokens
+        return normed(tokens, self.norm[sees]) if sees in self.norm else tokens
 
     def parameters_of(self, sees: str) -> list[nn.Parameter]:
         """The parameters of one band set's convolution and norm."""
@@ -51,7 +52,7 @@ class Dual(Stem):
     def inflate(self, weight: Tensor, bias: Tensor | None) -> None:
         """Each band set's convolution starts from the filters of red, green and blue."""
         for name, bands in self.band_sets.items():
-            _start(self.project[name], inflated(weight, bands), bias)
+            start(self.project[name], inflated(weight, bands), bias)
 
 
 @stem("single")
@@ -73,7 +74,7 @@ class Single(Stem):
         norm: bool = False,
     ) -> None:
         super().__init__(band_sets, width, patch, kernel)
-        self.bands = _union(self.band_sets)
+        self.bands = union(self.band_sets)
         self.places = {name: [self.bands.index(band) for band in bands] for name, bands in self.band_sets.items()}
         self.project = nn.Conv2d(len(self.bands), width, self.kernel, patch, self.padding)
         self.norm = nn.LayerNorm(width) if norm else None
@@ -82,11 +83,11 @@ class Single(Stem):
         """Tokens on a grid [B, D, H/patch, W/patch], from the bands that the set has."""
         weight = self.project.weight[:, self.places[sees]]
         tokens = F.conv2d(pixels, weight, self.project.bias, self.patch, self.padding)
-        return tokens if self.norm is None else _normed(tokens, self.norm)
+        return tokens if self.norm is None else normed(tokens, self.norm)
 
     def inflate(self, weight: Tensor, bias: Tensor | None) -> None:
         """The convolution over the union starts from the filters of red, green and blue."""
-        _start(self.project, inflated(weight, self.bands), bias)
+        start(self.project, inflated(weight, self.bands), bias)
 
 
 @stem("summed")
@@ -109,10 +110,10 @@ class Summed(Stem):
         norm: bool = False,
     ) -> None:
         super().__init__(band_sets, width, patch, kernel)
-        union = _union(self.band_sets)
+        every = union(self.band_sets)
         groups = {
-            "visible": tuple(band for band in union if is_visible(band)),
-            "others": tuple(band for band in union if not is_visible(band)),
+            "visible": tuple(band for band in every if is_visible(band)),
+            "others": tuple(band for band in every if not is_visible(band)),
         }
         self.groups = {group: bands for group, bands in groups.items() if bands}
         project = {
@@ -135,10 +136,10 @@ class Summed(Stem):
 
     def inflate(self, weight: Tensor, bias: Tensor | None) -> None:
         """Both convolutions start from the filters of red, green and blue; the bias is the first group's alone."""
-        union = tuple(band for bands in self.groups.values() for band in bands)
-        parts = inflated(weight, union).split([len(bands) for bands in self.groups.values()], 1)
+        every = tuple(band for bands in self.groups.values() for band in bands)
+        parts = inflated(weight, every).split([len(bands) for bands in self.groups.values()], 1)
         for number, (group, part) in enumerate(zip(self.groups, parts, strict=True)):
-            _start(self.project[group], part, None if number else bias)
+            start(self.project[group], part, None if number else bias)
 
     def _seen(self, sees: str) -> list[str]:
         return [group for group, bands in self.groups.items() if set(bands) & set(self.band_sets[sees])]
@@ -148,30 +149,4 @@ class Summed(Stem):
         chosen = [index for index, band in enumerate(self.band_sets[sees]) if band in bands]
         weight = project.get_parameter("weight")[:, [bands.index(self.band_sets[sees][index]) for index in chosen]]
         tokens = F.conv2d(pixels[:, chosen], weight, project.get_parameter("bias"), self.patch, self.padding)
-        return _normed(tokens, self.norm[group]) if group in self.norm else tokens
-
-
-def inflated(weight: Tensor, bands: tuple[str, ...]) -> Tensor:
-    """Filters of red, green and blue [D, 3, k, k] for any bands [D, C, k, k], found by name.
-
-    Red, green and blue get their own, every other band their mean; 3 / C on all of them keeps an image that is equal
-    in all bands where it was (with red, green and blue among the bands, the filters' sum is the same).
-    """
-    filters = [weight[:, select(BAND_SETS["rgb"], [band])[0]] if is_visible(band) else weight.mean(1) for band in bands]
-    return torch.stack(filters, 1) * (weight.shape[1] / len(bands))
-
-
-def _start(project: nn.Module, weight: Tensor, bias: Tensor | None) -> None:
-    """Weights and bias of a convolution; a first layer without a bias is one whose bias is zero."""
-    state = {"weight": weight, "bias": weight.new_zeros(len(weight)) if bias is None else bias}
-    project.load_state_dict(state)
-
-
-def _union(band_sets: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(band for bands in band_sets.values() for band in bands))
-
-
-def _normed(tokens: Tensor, norm: nn.Module) -> Tensor:
-    """A norm over the channels of [B, D, h, w]."""
-    normed: Tensor = norm(tokens.permute(0, 2, 3, 1))
-    return normed.permute(0, 3, 1, 2)
+        return normed(tokens, self.norm[group]) if group in self.norm else tokens

@@ -44,7 +44,7 @@ ENTRIES = {
 }
 
 
-@student(ENTRIES, paper="https://arxiv.org/abs/2010.11929")
+@student(ENTRIES, paper="https://arxiv.org/abs/2010.11929", groups=True)
 class Vit(VitStudent):
     """A vision transformer (Dosovitskiy et al., 2021): pre-norm blocks, learned positions, a stem for each band set.
 

@@ -28,7 +28,7 @@ ENTRIES = {
 }
 
 
-@student(ENTRIES, paper="https://arxiv.org/abs/2106.05974")
+@student(ENTRIES, paper="https://arxiv.org/abs/2106.05974", groups=True)
 class VitMoe(VitStudent):
     """A vision transformer with sparse experts (V-MoE, Riquelme et al., 2021; AMoE's student is of this kind).
 

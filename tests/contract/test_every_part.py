@@ -247,6 +247,48 @@ class Own(Teacher):
 }
 
 
+MIXED = """
+import torch
+from torch import nn
+from deo_bench.students import Stem, stem
+
+@stem("own", groups=True)
+class Own(Stem):
+    '''Both of its groups see all bands.'''
+
+    def __init__(self, band_sets, width, patch):
+        super().__init__(band_sets, width, patch)
+        self.layers = nn.ModuleDict({name: nn.Conv2d(len(of), width, patch, patch) for name, of in band_sets.items()})
+
+    def forward(self, pixels, sees):
+        return torch.stack([self.layers[sees](pixels)] * 2, 2)
+
+    def groups_of(self, sees):
+        return 2
+
+    def encodings_of(self, sees):
+        return torch.zeros(2, self.width)
+
+    def parameters_of(self, sees):
+        return list(self.layers[sees].parameters())
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("nothing", "nothing", "reaches 2 groups of 2"),
+        (", groups=True", "", "2 groups of s2_10 without the fact groups=True"),
+        ("return 2", "return 1", "the tokens of s2_10"),
+        ("torch.zeros(2, self.width)", "torch.zeros(2)", "the groups' encodings of s2_10"),
+    ],
+)
+def test_a_stem_whose_groups_are_none_is_found(old: str, new: str, told: str, part_file: Write) -> None:
+    found = contract.check(Registry([part_file(MIXED.replace(old, new))]), "stem", "own")
+    problems = [str(finding.problem) for finding in found if finding.problem]
+    assert any(told in problem for problem in problems), problems
+
+
 @pytest.mark.parametrize("kind", BROKEN)
 def test_what_breaks_a_contract_is_found(kind: str, part_file: Write) -> None:
     text, expected = BROKEN[kind]

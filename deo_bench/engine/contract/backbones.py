@@ -87,10 +87,29 @@ def _narrow(registry: Registry, declared: Declaration, options: Mapping[str, Any
 
 
 def makes_tokens_on_a_grid(stem: Stem, declared: Declaration) -> None:
-    """Pixels [B, C, H, W] of each band set become tokens [B, D, H/patch, W/patch]."""
+    """Pixels [B, C, H, W] of each band set become tokens [B, D, H/patch, W/patch], of groups [B, D, G, ...]."""
+    is_grouped = bool(declared.facts.get("groups"))
     for sees, bands in SETS.items():
         tokens = stem(torch.randn(IMAGES, len(bands), 32, 48), sees)
-        expect_shape(tokens, (IMAGES, WIDTH, 32 // PATCH, 48 // PATCH), f"the tokens of {sees}")
+        count = stem.groups_of(sees)
+        expect(count == 1 or is_grouped, f"{count} groups of {sees} without the fact groups=True")
+        groups = (count,) if is_grouped else ()
+        expect_shape(tokens, (IMAGES, WIDTH, *groups, 32 // PATCH, 48 // PATCH), f"the tokens of {sees}")
+        if is_grouped:
+            expect_shape(stem.encodings_of(sees), (count, WIDTH), f"the groups' encodings of {sees}")
+    counts = [stem.groups_of(sees) for sees in SETS]
+    expect(max(counts) > 1 or not is_grouped, "groups=True, and ten bands are one group; leave the fact out")
+
+
+def keeps_groups_apart(stem: Stem, declared: Declaration) -> None:
+    """Each band reaches the tokens of one group and no other's."""
+    for sees, bands in SETS.items() if declared.facts.get("groups") else ():
+        pixels = torch.randn(IMAGES, len(bands), PATCH, PATCH)
+        for index, band in enumerate(bands):
+            other = pixels.clone()
+            other[:, index] += 1
+            moved = (stem(other, sees) - stem(pixels, sees)).abs().amax((0, 1, 3, 4)) > 0
+            expect(int(moved.sum()) == 1, f"{band} of {sees} reaches {int(moved.sum())} groups of {len(moved)}")
 
 
 def names_its_own_parameters(stem: Stem, declared: Declaration) -> None:
@@ -205,7 +224,7 @@ _BACKBONE = (
     sees_images_one_by_one,
     minds_normalisation,
 )
-STEM_RULES = (makes_tokens_on_a_grid, names_its_own_parameters)
+STEM_RULES = (makes_tokens_on_a_grid, keeps_groups_apart, names_its_own_parameters)
 STUDENT_RULES = (*_BACKBONE, splits_into_stem_and_trunk, trains)
 TEACHER_RULES = (has_a_card, is_frozen, *_BACKBONE, stays_or_follows)
 
