@@ -86,6 +86,9 @@ def _tensors(content: Any, path: Path) -> State:
         if not isinstance(inner, dict):
             break
         content = inner
+    if isinstance(content, dict) and content and all(isinstance(value, dict) for value in content.values()):
+        # One state dict for each module of a model, as CROMA's authors save them.
+        content = {f"{part}.{name}": value for part, inner in content.items() for name, value in inner.items()}
     if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         raise UserError(f"{path}: holds no state dict of tensors; save one, or .safetensors")
     if any(value.layout is not torch.strided or value.is_quantized or value.is_meta for value in content.values()):
