@@ -71,11 +71,12 @@ BANDS: dict[str, Band] = {band.name: band for bands in SENSORS.values() for band
 BAND_SETS: dict[str, tuple[str, ...]] = {
     "s2_13": tuple(band.name for band in SENSORS["sentinel2"]),
     "s2_12": tuple(band.name for band in SENSORS["sentinel2"] if band.name != "B10"),
+    "s2_9": ("B04", "B03", "B02", "B05", "B06", "B07", "B08", "B11", "B12"),
     "s2_10": ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"),
     "hls_6": ("B02", "B03", "B04", "B8A", "B11", "B12"),
     "rgb": ("B04", "B03", "B02"),
 }
-"""Band sets by name. `rgb` is red, green, blue; a photograph's R, G, B answer to it too."""
+"""Band sets by name. `rgb` is red, green, blue; a photograph's R, G, B answer to it too. `s2_9` is SatlasPretrain's."""
 
 _PHOTO = {"B04": "R", "B03": "G", "B02": "B"}
 _SAME = {**_PHOTO, **{value: key for key, value in _PHOTO.items()}}

@@ -11,7 +11,7 @@ from deo_bench.data import Pack
 from deo_bench.errors import UserError, nearest, unknown
 from deo_bench.experiments.file import Experiment
 from deo_bench.experiments.subjects import Row, first_bands
-from deo_bench.recipe import Identifier, Recipe
+from deo_bench.recipe import Identifier, PartTable, Recipe
 from deo_bench.recipe.identity import named_parts
 from deo_bench.registry import Registry
 from deo_bench.store import Store
@@ -37,6 +37,30 @@ def check_images(recipe: Recipe, experiment: Experiment, identifier: Identifier)
             raise UserError(
                 f"objective.{name}: loss {term.loss!r} needs groups, and the images carry none; say train.clusters = 8"
             )
+
+
+def check_taught(recipe: Recipe, experiment: Experiment, identifier: Identifier, store: Store) -> None:
+    """The images have the bands that each frozen teacher is shown of them."""
+    source = experiment.registry.build("data", recipe.data.use, options=recipe.data.options)
+    have = source.pack(identifier.places).bands if source.inputs(identifier.places) else None
+    have = experiment.registry.get("data", recipe.data.use).facts.get("bands") if have is None else have
+    for name, term in recipe.objective.items():
+        for role in term.toward:
+            table = recipe.teachers.get(role)
+            if have is None or table is None or not _is_frozen(table, experiment.registry):
+                continue
+            shown = term.target_sees or first_bands(table, identifier, store)
+            lacking = [band for band in band_set(shown) if not has_bands(have, (band,))]
+            if lacking:
+                raise UserError(
+                    f"teachers.{role}: {table.use!r} is shown {shown} by objective.{name}, and the images of data "
+                    f"{recipe.data.use!r} lack {', '.join(lacking)}; choose another teacher or other images"
+                )
+
+
+def _is_frozen(table: PartTable, registry: Registry) -> bool:
+    """Whether a teacher has bands of its own; one that follows has the student's."""
+    return table.use != "none" and registry.get("teacher", table.use).facts.get("needs") not in ("student", "bands")
 
 
 def _check_bands(recipe: Recipe, pack: Pack) -> None:

@@ -17,6 +17,7 @@ from deo_bench.experiments.checks import (
     check_partitions,
     check_rows,
     check_shown,
+    check_taught,
 )
 from deo_bench.experiments.file import Experiment, NamedTask
 from deo_bench.experiments.grid import GridCell, cells_of
@@ -152,6 +153,7 @@ def _add_cell(plan: Plan, cell: GridCell) -> None:
     check_start(cell.recipe, plan.experiment, plan.identifier)
     name = plan.identifier.digest(cell.recipe)
     check_images(cell.recipe, plan.experiment, plan.identifier)
+    check_taught(cell.recipe, plan.experiment, plan.identifier, plan.store)
     check_held(cell.recipe, plan.identifier, plan.store)
     subjects = tuple((seed, f"{name}-s{seed}") for seed in cell.seeds)
     for seed, subject in subjects:

@@ -76,7 +76,9 @@ def first_bands(teacher: PartTable, identifier: Identifier, store: Store) -> str
         return str(teacher.options["sees"])
     needed = identifier.prerequisite(teacher)
     if needed is None:
-        return str(identifier.registry.get("teacher", teacher.use).facts.get("bands", ["rgb"])[0])
+        like = str(teacher.options.get("like", teacher.use))  # an untrained one sees what the part it is like sees
+        declared = identifier.registry.all("teacher").get(like)
+        return str(declared.facts.get("bands", ["rgb"])[0]) if declared else "rgb"
     if needed.recipe is not None:
         return needed.recipe.student.bands[0]
     path = store.run(str(needed.run)).path / "recipe.json"

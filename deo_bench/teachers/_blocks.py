@@ -21,10 +21,6 @@ from deo_bench.teachers._checkpoints import load_checkpoint
 from deo_bench.teachers._timm import fitted, open_layer_scales
 from deo_bench.weights import fetch
 
-S2_9 = ("B04", "B03", "B02", "B05", "B06", "B07", "B08", "B11", "B12")
-SETS = {"s2_9": S2_9, **BAND_SETS}
-"""The named band sets, and the nine Sentinel-2 bands of SatlasPretrain in its order."""
-
 _NOMINAL = [440, 490, 560, 665, 705, 740, 783, 842, 860, 940, 1370, 1610, 2190]
 NANOMETRES = dict(zip(BAND_SETS["s2_13"], _NOMINAL, strict=True))
 """Sentinel-2's centre wavelengths as DOFA and Copernicus-FM were trained with: their codes oscillate within one nm."""
@@ -58,7 +54,7 @@ class BlockTeacher(Teacher):
     ) -> None:
         super().__init__()
         self.name, self.patch, self.size, self.normed = name, patch, size, normed
-        self.band_sets, self.normalisations = {key: SETS[key] for key in sees}, dict(sees)
+        self.band_sets, self.normalisations = {key: BAND_SETS[key] for key in sees}, dict(sees)
         self.model = self._architecture(entry, f"teacher {name}")
         depth = len(self._blocks())
         self.blocks = range(depth)

@@ -46,8 +46,8 @@ SSL4EO = dict(
 
 
 def digital_numbers(entry: Mapping[str, Any]) -> list[View]:
-    """The entry's band set (`sees`), its digital numbers over 10,000, or their z-scores where it has `statistics`."""
-    sees = str(entry["sees"])
+    """The entry's band set, its digital numbers over 10,000, or their z-scores where it has `statistics`."""
+    sees = str(entry["bands"][0])
     bands = BAND_SETS[sees]
     scores = [SSL4EO[band] if "statistics" in entry else (0.0, DN) for band in bands]
     mean, std = zip(*scores, strict=True)

@@ -9,13 +9,13 @@ from deo_bench.bands import BAND_SETS
 from deo_bench.teachers._stretched import stretched
 from deo_bench.teachers._timm import View
 
-OTHERS = ("B05", "B06", "B07", "B08", "B11", "B12")
 BRIGHTEST = 8160.0
 """The digital number that becomes 1 in bands that are not in the true-colour image (Satlas, `Normalization.md`)."""
 
 
 def true_colour(entry: Mapping[str, Any], white: float) -> list[View]:
     """The entry's band set: red, green and blue from 0 to 1 at reflectance `white`, the others at 8,160."""
-    bands = BAND_SETS["rgb"] + (OTHERS if entry["sees"] != "rgb" else ())
+    (sees,) = entry["bands"]
+    bands = BAND_SETS[sees]
     brightest = [white * 1e4 if band in BAND_SETS["rgb"] else BRIGHTEST for band in bands]
-    return [(str(entry["sees"]), bands, stretched("dn", [0.0] * len(bands), brightest, white=white))]
+    return [(sees, bands, stretched("dn", [0.0] * len(bands), brightest, white=white))]

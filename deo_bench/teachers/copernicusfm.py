@@ -15,7 +15,7 @@ from deo_bench.errors import UserError
 from deo_bench.libraries import import_library
 from deo_bench.normalisation import Normalisation
 from deo_bench.teachers import teacher
-from deo_bench.teachers._blocks import NANOMETRES, SETS, BlockTeacher, dynamic_cells, with_positions
+from deo_bench.teachers._blocks import NANOMETRES, BlockTeacher, dynamic_cells, with_positions
 from deo_bench.teachers._multispectral import SSL4EO
 
 ENTRIES = {
@@ -45,6 +45,7 @@ NATIVE, SMALLEST = 16, 4
     gated=False,
     trained_on=["Copernicus-Pretrain"],
     library="torchgeo",
+    bands=["s2_13", "s2_12", "s2_10", "rgb"],
 )
 class CopernicusFm(BlockTeacher):
     """A frozen Copernicus-FM (Wang et al., 2025), through torchgeo: a kernel for each band, made from its wavelength
@@ -84,7 +85,7 @@ class CopernicusFm(BlockTeacher):
             raise UserError(f"teacher {name}: patch = {patch}: it takes patches of {SMALLEST} pixels and above")
         sees = {}
         for key in ("s2_13", "s2_12", "s2_10", "rgb"):
-            mean, std = zip(*(SSL4EO[band] for band in SETS[key]), strict=True)
+            mean, std = zip(*(SSL4EO[band] for band in BAND_SETS[key]), strict=True)
             sees[key] = Normalisation("dn", mean, std)
         given: dict[str, Any] = {"file": file, "size": size, "normed": normed, "levels": levels}
         super().__init__(name, ENTRIES[name], load, sees, patch=patch, **given)

@@ -75,6 +75,7 @@ HEADS = 16
     gated=False,
     trained_on=["SSL4EO-S12"],
     library="torchgeo",
+    bands=["s2_12"],
 )
 class Croma(BlockTeacher):
     """The frozen optical tower of CROMA (Fuller et al., 2023), through torchgeo; radar is not read.

@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from deo_bench.bands import BAND_SETS
 from deo_bench.declarations import Count, Positive
 from deo_bench.libraries import import_library
 from deo_bench.normalisation import FMOW_SENTINEL, Normalisation
 from deo_bench.teachers import teacher
-from deo_bench.teachers._blocks import NANOMETRES, S2_9, SETS, BlockTeacher, dynamic_cells, with_positions
+from deo_bench.teachers._blocks import NANOMETRES, BlockTeacher, dynamic_cells, with_positions
 from deo_bench.teachers._satlas import BRIGHTEST
 from deo_bench.teachers._stretched import stretched
 from deo_bench.teachers._timm import display
@@ -48,7 +49,7 @@ _MEAN: tuple[float, ...] = (114.1099739, 114.81779093, 126.63977424, 84.33539309
 _MEAN += (72.32804172, 56.66528851)
 _STD: tuple[float, ...] = (77.84352553, 69.96844919, 67.42465279, 64.57022983, 61.72545487, 61.34187099, 60.29744676)
 _STD += (47.88519516, 42.55886798)
-TRAINED = dict(zip(S2_9, zip(_MEAN, _STD, strict=True), strict=True))
+TRAINED = dict(zip(BAND_SETS["s2_9"], zip(_MEAN, _STD, strict=True), strict=True))
 """Mean and standard deviation of 8-bit pixels in DOFA's Sentinel-2 images (its `normalize_dataset.py`)."""
 
 
@@ -60,6 +61,7 @@ TRAINED = dict(zip(S2_9, zip(_MEAN, _STD, strict=True), strict=True))
     gated=False,
     trained_on=["SatlasPretrain", "Five-Billion-Pixels", "HySpecNet-11k"],
     library="torchgeo",
+    bands=["s2_9", "s2_10", "s2_12", "s2_13", "rgb"],
 )
 class Dofa(BlockTeacher):
     """A frozen DOFA (Xiong et al., 2024), through torchgeo: a kernel for each band, made from its centre wavelength.
@@ -96,7 +98,7 @@ class Dofa(BlockTeacher):
         normed: bool = False,
         levels: list[int] | None = None,
     ) -> None:
-        sees = {key: _eight_bits(SETS[key], white) for key in ("s2_9", "s2_10", "s2_12", "s2_13")}
+        sees = {key: _eight_bits(BAND_SETS[key], white) for key in ("s2_9", "s2_10", "s2_12", "s2_13")}
         sees["rgb"] = display({}, white)
         given: dict[str, Any] = {"file": file, "size": size, "normed": normed, "levels": levels}
         super().__init__(name, ENTRIES[name], load, sees, patch=16, **given)
@@ -129,7 +131,7 @@ class Dofa(BlockTeacher):
 
 def _eight_bits(bands: tuple[str, ...], white: float) -> Normalisation:
     """Clipped to what 8 bits can hold; then z-scores."""
-    full = [white * 1e4 if band in SETS["rgb"] else BRIGHTEST for band in bands]
+    full = [white * 1e4 if band in BAND_SETS["rgb"] else BRIGHTEST for band in bands]
     own = {band: (mean / 255, std / 255) for band, (mean, std) in TRAINED.items()}
     table = {band: (mean / BRIGHTEST, std / BRIGHTEST) for band, (mean, std) in FMOW_SENTINEL.items()} | own
     mean, std = zip(*(table[band] for band in bands), strict=True)

@@ -10,12 +10,12 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from deo_bench.bands import BANDS
+from deo_bench.bands import BAND_SETS, BANDS
 from deo_bench.declarations import Count, Positive
 from deo_bench.libraries import import_library
 from deo_bench.normalisation import Normalisation
 from deo_bench.teachers import teacher
-from deo_bench.teachers._blocks import SETS, BlockTeacher, with_positions
+from deo_bench.teachers._blocks import BlockTeacher, with_positions
 
 ENTRIES = {
     "panopticon_vitb14": {
@@ -43,13 +43,13 @@ _MEAN: tuple[float, ...] = (
 _MEAN += (674.1297, 16.7465, 2027.3674, 1501.4686)
 _STD: tuple[float, ...] = (517.7932, 595.0351, 690.2477, 994.7734, 994.4599, 1079.4558, 1192.3668, 1170.9979, 1278.2103)
 _STD += (474.7933, 15.1294, 1362.3807, 1134.5983)
-TRAINED = dict(zip(SETS["s2_13"], zip(_MEAN, _STD, strict=True), strict=True))
+TRAINED = dict(zip(BAND_SETS["s2_13"], zip(_MEAN, _STD, strict=True), strict=True))
 """Mean and standard deviation of fMoW's Sentinel-2 in digital numbers, as its `datasets/fmow.py` has them."""
 
 RGB_MEAN, RGB_STD = (104.55944, 106.19051, 100.09525), (68.97790, 66.91166, 69.09506)
 """Of fMoW's RGB in 0 to 255, from the same file."""
 
-CHANNELS = {band: int(BANDS[band].wavelength) for band in SETS["s2_13"]} | {"B04": 664, "B03": 559, "B02": 493}
+CHANNELS = {band: int(BANDS[band].wavelength) for band in BAND_SETS["s2_13"]} | {"B04": 664, "B03": 559, "B02": 493}
 """Whole nanometres; red, green and blue as its README has them."""
 
 
@@ -61,6 +61,7 @@ CHANNELS = {band: int(BANDS[band].wavelength) for band in SETS["s2_13"]} | {"B04
     gated=False,
     trained_on=["fMoW", "SatlasPretrain", "MMEarth", "SpectralEarth"],
     library="torchgeo",
+    bands=["s2_13", "s2_12", "s2_10", "rgb"],
 )
 class Panopticon(BlockTeacher):
     """A frozen Panopticon (Waldmann et al., 2025), through torchgeo: each channel is known by its wavelength in nm.
@@ -95,7 +96,7 @@ class Panopticon(BlockTeacher):
     ) -> None:
         sees = {}
         for key in ("s2_13", "s2_12", "s2_10"):
-            mean, std = zip(*(TRAINED[band] for band in SETS[key]), strict=True)
+            mean, std = zip(*(TRAINED[band] for band in BAND_SETS[key]), strict=True)
             sees[key] = Normalisation("dn", mean, std)
         mean, std = (tuple(value / 255 for value in values) for values in (RGB_MEAN, RGB_STD))
         sees["rgb"] = Normalisation("display", mean, std, white)

@@ -36,7 +36,7 @@ ENTRIES = {
         "megabytes": 110,
         "torchgeo": "Swin_V2_T_Weights.SENTINEL2_SI_MS_SATLAS",
         "architecture": "swin_v2_t",
-        "sees": "satlas_9",
+        "bands": ["s2_9"],
         "levels": [2, 3, 4],
     },
     "satlas_swinv2_tiny_ms_mi": {
@@ -49,7 +49,7 @@ ENTRIES = {
         "megabytes": 110,
         "torchgeo": "Swin_V2_T_Weights.SENTINEL2_MI_MS_SATLAS",
         "architecture": "swin_v2_t",
-        "sees": "satlas_9",
+        "bands": ["s2_9"],
         "levels": [2, 3, 4],
     },
     "satlas_swinv2_tiny_rgb": {
@@ -62,7 +62,7 @@ ENTRIES = {
         "megabytes": 110,
         "torchgeo": "Swin_V2_T_Weights.SENTINEL2_SI_RGB_SATLAS",
         "architecture": "swin_v2_t",
-        "sees": "rgb",
+        "bands": ["rgb"],
         "levels": [2, 3, 4],
     },
     "satlas_swinv2_tiny_rgb_mi": {
@@ -75,7 +75,7 @@ ENTRIES = {
         "megabytes": 110,
         "torchgeo": "Swin_V2_T_Weights.SENTINEL2_MI_RGB_SATLAS",
         "architecture": "swin_v2_t",
-        "sees": "rgb",
+        "bands": ["rgb"],
         "levels": [2, 3, 4],
     },
     "satlas_swinv2_base_ms": {
@@ -88,7 +88,7 @@ ENTRIES = {
         "megabytes": 348,
         "torchgeo": "Swin_V2_B_Weights.SENTINEL2_SI_MS_SATLAS",
         "architecture": "swin_v2_b",
-        "sees": "satlas_9",
+        "bands": ["s2_9"],
         "levels": [2, 3, 4],
     },
     "satlas_swinv2_base_ms_mi": {
@@ -101,7 +101,7 @@ ENTRIES = {
         "megabytes": 348,
         "torchgeo": "Swin_V2_B_Weights.SENTINEL2_MI_MS_SATLAS",
         "architecture": "swin_v2_b",
-        "sees": "satlas_9",
+        "bands": ["s2_9"],
         "levels": [2, 3, 4],
     },
     "satlas_swinv2_base_rgb": {
@@ -114,7 +114,7 @@ ENTRIES = {
         "megabytes": 348,
         "torchgeo": "Swin_V2_B_Weights.SENTINEL2_SI_RGB_SATLAS",
         "architecture": "swin_v2_b",
-        "sees": "rgb",
+        "bands": ["rgb"],
         "levels": [2, 3, 4],
     },
     "satlas_swinv2_base_rgb_mi": {
@@ -127,7 +127,7 @@ ENTRIES = {
         "megabytes": 348,
         "torchgeo": "Swin_V2_B_Weights.SENTINEL2_MI_RGB_SATLAS",
         "architecture": "swin_v2_b",
-        "sees": "rgb",
+        "bands": ["rgb"],
         "levels": [2, 3, 4],
     },
 }

@@ -23,7 +23,7 @@ ENTRIES = {
         "megabytes": 94,
         "torchgeo": "ResNet50_Weights.SENTINEL2_SI_MS_SATLAS",
         "architecture": "resnet50",
-        "sees": "satlas_9",
+        "bands": ["s2_9"],
         "levels": [3, 4, 5],
     },
     "satlas_resnet50_ms_mi": {
@@ -36,7 +36,7 @@ ENTRIES = {
         "megabytes": 94,
         "torchgeo": "ResNet50_Weights.SENTINEL2_MI_MS_SATLAS",
         "architecture": "resnet50",
-        "sees": "satlas_9",
+        "bands": ["s2_9"],
         "levels": [3, 4, 5],
     },
     "satlas_resnet50_rgb": {
@@ -49,7 +49,7 @@ ENTRIES = {
         "megabytes": 94,
         "torchgeo": "ResNet50_Weights.SENTINEL2_SI_RGB_SATLAS",
         "architecture": "resnet50",
-        "sees": "rgb",
+        "bands": ["rgb"],
         "levels": [3, 4, 5],
     },
     "satlas_resnet50_rgb_mi": {
@@ -62,7 +62,7 @@ ENTRIES = {
         "megabytes": 94,
         "torchgeo": "ResNet50_Weights.SENTINEL2_MI_RGB_SATLAS",
         "architecture": "resnet50",
-        "sees": "rgb",
+        "bands": ["rgb"],
         "levels": [3, 4, 5],
     },
     "satlas_resnet152_ms": {
@@ -75,7 +75,7 @@ ENTRIES = {
         "megabytes": 233,
         "torchgeo": "ResNet152_Weights.SENTINEL2_SI_MS_SATLAS",
         "architecture": "resnet152",
-        "sees": "satlas_9",
+        "bands": ["s2_9"],
         "levels": [3, 4, 5],
     },
     "satlas_resnet152_ms_mi": {
@@ -88,7 +88,7 @@ ENTRIES = {
         "megabytes": 233,
         "torchgeo": "ResNet152_Weights.SENTINEL2_MI_MS_SATLAS",
         "architecture": "resnet152",
-        "sees": "satlas_9",
+        "bands": ["s2_9"],
         "levels": [3, 4, 5],
     },
     "satlas_resnet152_rgb": {
@@ -101,7 +101,7 @@ ENTRIES = {
         "megabytes": 233,
         "torchgeo": "ResNet152_Weights.SENTINEL2_SI_RGB_SATLAS",
         "architecture": "resnet152",
-        "sees": "rgb",
+        "bands": ["rgb"],
         "levels": [3, 4, 5],
     },
     "satlas_resnet152_rgb_mi": {
@@ -114,7 +114,7 @@ ENTRIES = {
         "megabytes": 233,
         "torchgeo": "ResNet152_Weights.SENTINEL2_MI_RGB_SATLAS",
         "architecture": "resnet152",
-        "sees": "rgb",
+        "bands": ["rgb"],
         "levels": [3, 4, 5],
     },
 }

@@ -29,7 +29,7 @@ ENTRIES = {
         "megabytes": 45,
         "torchgeo": "ResNet18_Weights.SENTINEL2_RGB_SECO",
         "architecture": "resnet18",
-        "sees": "rgb",
+        "bands": ["rgb"],
         "levels": [3, 4, 5],
     },
     "seco_resnet50": {
@@ -42,7 +42,7 @@ ENTRIES = {
         "megabytes": 94,
         "torchgeo": "ResNet50_Weights.SENTINEL2_RGB_SECO",
         "architecture": "resnet50",
-        "sees": "rgb",
+        "bands": ["rgb"],
         "levels": [3, 4, 5],
     },
     "seco_eco_resnet50": {
@@ -55,7 +55,7 @@ ENTRIES = {
         "megabytes": 94,
         "torchgeo": "ResNet50_Weights.SENTINEL2_ALL_SECO_ECO",
         "architecture": "resnet50",
-        "sees": "s2_12",
+        "bands": ["s2_12"],
         "levels": [3, 4, 5],
         "paper": "https://arxiv.org/abs/2504.18256",
         "trained_on": ["SSL4Eco Dataset"],
@@ -100,6 +100,6 @@ class Seco(MultispectralResNet):
         super().__init__(name, ENTRIES[name], load, without_heads, file, size, WHITE, True, levels)
 
     def _views(self, entry: Mapping[str, Any], white: float) -> Sequence[View]:
-        if entry["sees"] != "rgb":
+        if entry["bands"] != ["rgb"]:
             return super()._views(entry, white)
         return [("rgb", BAND_SETS["rgb"], stretched("reflectance", DARKEST, BRIGHTEST, IMAGENET_MEAN, IMAGENET_STD))]

@@ -20,7 +20,7 @@ ENTRIES = {
         "megabytes": 45,
         "torchgeo": "ResNet18_Weights.SENTINEL2_ALL_MOCO",
         "architecture": "resnet18",
-        "sees": "s2_13",
+        "bands": ["s2_13"],
         "levels": [3, 4, 5],
     },
     "ssl4eo_resnet18_moco_rgb": {
@@ -33,7 +33,7 @@ ENTRIES = {
         "megabytes": 45,
         "torchgeo": "ResNet18_Weights.SENTINEL2_RGB_MOCO",
         "architecture": "resnet18",
-        "sees": "rgb",
+        "bands": ["rgb"],
         "levels": [3, 4, 5],
     },
     "ssl4eo_resnet50_moco": {
@@ -46,7 +46,7 @@ ENTRIES = {
         "megabytes": 94,
         "torchgeo": "ResNet50_Weights.SENTINEL2_ALL_MOCO",
         "architecture": "resnet50",
-        "sees": "s2_13",
+        "bands": ["s2_13"],
         "levels": [3, 4, 5],
     },
     "ssl4eo_resnet50_moco_rgb": {
@@ -59,7 +59,7 @@ ENTRIES = {
         "megabytes": 94,
         "torchgeo": "ResNet50_Weights.SENTINEL2_RGB_MOCO",
         "architecture": "resnet50",
-        "sees": "rgb",
+        "bands": ["rgb"],
         "levels": [3, 4, 5],
     },
     "ssl4eo_resnet50_dino": {
@@ -72,7 +72,7 @@ ENTRIES = {
         "megabytes": 94,
         "torchgeo": "ResNet50_Weights.SENTINEL2_ALL_DINO",
         "architecture": "resnet50",
-        "sees": "s2_13",
+        "bands": ["s2_13"],
         "levels": [3, 4, 5],
     },
     "ssl4eo_resnet50_decur": {
@@ -85,7 +85,7 @@ ENTRIES = {
         "megabytes": 94,
         "torchgeo": "ResNet50_Weights.SENTINEL2_ALL_DECUR",
         "architecture": "resnet50",
-        "sees": "s2_13",
+        "bands": ["s2_13"],
         "levels": [3, 4, 5],
         "paper": "https://arxiv.org/abs/2309.05300",
         "licence": "Apache-2.0",
@@ -99,7 +99,7 @@ ENTRIES = {
         "megabytes": 94,
         "torchgeo": "ResNet50_Weights.SENTINEL2_ALL_SOFTCON",
         "architecture": "resnet50",
-        "sees": "s2_13",
+        "bands": ["s2_13"],
         "levels": [3, 4, 5],
         "statistics": "SSL4EO-S12",
         "paper": "https://arxiv.org/abs/2405.20462",

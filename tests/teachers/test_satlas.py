@@ -112,7 +112,7 @@ def test_a_teacher_without_its_library_says_what_brings_it(small, monkeypatch):
     with pytest.raises(MissingInput, match=f"teacher {NAME}: needs torchgeo, which is not installed") as refused:
         REGISTRY.build("teacher", NAME, False)
     assert "pip install 'deo-bench[geo]'" in str(refused.value)
-    assert REGISTRY.build("teacher", "satlas_resnet50_ms", False).first == "satlas_9"
+    assert REGISTRY.build("teacher", "satlas_resnet50_ms", False).first == "s2_9"
 
 
 @torch.no_grad()

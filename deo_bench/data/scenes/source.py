@@ -15,7 +15,12 @@ from deo_bench.data.scenes.write import GENERATOR, pretraining_pair, pretraining
 from deo_bench.declarations import Count
 
 
-@data("scenes", licence="MIT", summary="Made-up Sentinel-2 scenes (10 bands, 64 px), as many as asked for; no labels.")
+@data(
+    "scenes",
+    licence="MIT",
+    summary="Made-up Sentinel-2 scenes (10 bands, 64 px), as many as asked for; no labels.",
+    bands=["B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"],
+)
 class Scenes(Data):
     """Made-up Sentinel-2 scenes from published spectra, without labels.
 

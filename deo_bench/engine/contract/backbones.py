@@ -215,6 +215,9 @@ def has_a_card(teacher: Teacher, declared: Declaration) -> None:
     wanted = ("weights", "licence", "gated", "trained_on", "paper") if is_published else ("weights",)
     missing = [fact for fact in wanted if fact not in declared.facts]
     expect(not missing, f"the card lacks {', '.join(missing)}")
+    said = list(declared.facts.get("bands", ["rgb"]))
+    is_told = not is_published or said == list(teacher.band_sets)
+    expect(is_told, f"its fact `bands` says {', '.join(said)}, it sees {', '.join(teacher.band_sets)}")
 
 
 _BACKBONE = (
