@@ -10,9 +10,10 @@ import timm
 import torch
 from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from deo_bench.bands import BAND_SETS
-from deo_bench.errors import UserError
+from deo_bench.errors import UserError, shown
 from deo_bench.features import Features
 from deo_bench.levels import level_number, named_levels
 from deo_bench.libraries import import_library
@@ -22,6 +23,9 @@ from deo_bench.teachers._timm import display, fitted
 from deo_bench.weights import fetch
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+INTERPOLATION = "bicubic"
+"""How all of these weights' images were resized."""
+
 FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 """Names of a state dict in open_clip's repositories; not every one has the first."""
 
@@ -73,7 +77,8 @@ class ClipTeacher(Teacher):
         """The pooled vectors and the maps of the levels wanted."""
         numbers = {level: self._block(level) for level in levels}
         wanted = sorted(set(numbers.values())) or [self.blocks[-1]]
-        pooled, maps = self.tower(fitted(pixels, self.tower.patch, self.size), wanted, self.normed)
+        pixels = fitted(pixels, self.tower.patch, self.size, INTERPOLATION)
+        pooled, maps = self.tower.say(pixels, wanted, self.normed)
         return Features(pooled, {level: maps[number] for level, number in numbers.items()}, self.default)
 
     def map_width(self, level: str) -> int:
@@ -110,23 +115,30 @@ class ClipTower(nn.Module):
         self.patch, self.depth = int(self.visual.patch_size[0]), int(self.visual.transformer.layers)
         self.width, self.embedding = int(self.visual.class_embedding.shape[0]), int(config["embed_dim"])
 
+    def say(self, pixels: Tensor, blocks: Sequence[int], normed: bool) -> Said:
+        """What the tower says of images whose sides are multiples of the patch, its positions resampled to their grid.
+
+        open_clip's tower knows the grid that it was trained on alone; other positions stand in for one call.
+        """
+        grid = [side // self.patch for side in pixels.shape[-2:]]
+        own = self.visual.positional_embedding[None]
+        resampled = resample_abs_pos_embed(own, grid, list(self.visual.grid_size), num_prefix_tokens=1)[0]
+        said: Said = functional_call(self, {"visual.positional_embedding": resampled}, (pixels, blocks, normed))
+        return said
+
     def forward(self, pixels: Tensor, blocks: Sequence[int], normed: bool) -> Said:
-        """What open_clip's `forward_intermediates` says, on a grid of any size (positions resampled as it does)."""
-        visual, cells = self.visual, self.visual.conv1(pixels)
-        grid = list(cells.shape[-2:])
-        first = visual.class_embedding.to(cells.dtype).expand(len(pixels), 1, -1)
-        tokens = torch.cat([first, cells.flatten(2).transpose(1, 2)], 1)
-        positions = visual.positional_embedding[None]
-        positions = resample_abs_pos_embed(positions, grid, list(visual.grid_size), num_prefix_tokens=1)
-        tokens = visual.ln_pre(tokens + positions.to(tokens.dtype))
-        last, kept = visual.transformer.forward_intermediates(tokens, indices=list(blocks))
-        last = visual.ln_post(last)
-        pooled = {"cls": last[:, 0], "projected": last[:, 0] @ visual.proj, "mean": last[:, 1:].mean(1)}
-        maps = {}
-        for number, values in zip(blocks, kept, strict=True):
-            values = visual.ln_post(values) if normed else values
-            maps[number] = values[:, 1:].transpose(1, 2).unflatten(2, grid)
-        return pooled, maps
+        """open_clip's own `forward_intermediates`; beside its embedding, what it is a projection of."""
+        visual, wanted = self.visual, sorted({*blocks, self.depth - 1})
+        told = visual.forward_intermediates(
+            pixels, wanted, normalize_intermediates=normed, output_fmt="NLC", output_extra_tokens=True
+        )
+        cells = dict(zip(wanted, told["image_intermediates"], strict=True))
+        first, last = told["image_intermediates_prefix"][-1][:, 0], cells[wanted[-1]]
+        if not normed:
+            first, last = visual.ln_post(first), visual.ln_post(last)
+        pooled = {"cls": first, "projected": told["image_features"], "mean": last.mean(1)}
+        grid = [side // self.patch for side in pixels.shape[-2:]]
+        return pooled, {number: cells[number].transpose(1, 2).unflatten(2, grid) for number in blocks}
 
     def part(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The image tower's part of a checkpoint of both towers."""
@@ -141,6 +153,8 @@ class SiglipTower(nn.Module):
 
     def __init__(self, architecture: str, quick_gelu: bool | None, overrides: Mapping[str, Any], who: str) -> None:
         super().__init__()
+        if quick_gelu is not None:
+            raise UserError(f"{who}: quick_gelu = {shown(quick_gelu)}: its tower is timm's, which has no such choice")
         config, _ = _config(architecture, who)
         vision = config["vision_cfg"]
         small = {"embed_dim": overrides["width"], "num_heads": overrides["heads"]} if "width" in overrides else {}
@@ -149,8 +163,8 @@ class SiglipTower(nn.Module):
         self.patch, self.depth = int(self.trunk.patch_embed.patch_size[0]), len(self.trunk.blocks)
         self.width = self.embedding = int(self.trunk.embed_dim)
 
-    def forward(self, pixels: Tensor, blocks: Sequence[int], normed: bool) -> Said:
-        """timm's `forward_intermediates`; the vector that its head pools, which is `encode_image`'s."""
+    def say(self, pixels: Tensor, blocks: Sequence[int], normed: bool) -> Said:
+        """timm's `forward_intermediates`, which resamples positions; what its head pools is `encode_image`'s."""
         last, maps = self.trunk.forward_intermediates(pixels, indices=list(blocks), norm=normed)
         pooled = {"projected": self.trunk.forward_head(last), "mean": last.mean(1)}
         return pooled, dict(zip(blocks, maps, strict=True))

@@ -82,7 +82,7 @@ def display(entry: Mapping[str, Any], white: float) -> Normalisation:
     return Normalisation("display", tuple(mean), tuple(std), white)
 
 
-def fitted(pixels: Tensor, cell: int, size: int | None) -> Tensor:
+def fitted(pixels: Tensor, cell: int, size: int | None, mode: str = "bilinear") -> Tensor:
     """Images of a size that the coarsest cell divides, after the shortest side was brought to `size`."""
     height, width = pixels.shape[-2:]
     scale = size / min(height, width) if size else 1.0
@@ -90,7 +90,7 @@ def fitted(pixels: Tensor, cell: int, size: int | None) -> Tensor:
     if wanted == [height, width]:
         return pixels
     # Half precision has no such resize on the CPU.
-    resized = F.interpolate(at_least_float32(pixels), wanted, mode="bilinear", align_corners=False, antialias=True)
+    resized = F.interpolate(at_least_float32(pixels), wanted, mode=mode, align_corners=False, antialias=True)
     return resized.to(pixels.dtype)
 
 

@@ -135,6 +135,7 @@ ENTRIES = {
         "levels": [5, 8, 11],
         "tag": "dfn2b",
         "licence": "see its page",
+        "licence_url": "https://huggingface.co/apple/DFN2B-CLIP-ViT-B-16",
         "paper": "https://arxiv.org/abs/2309.17425",
         "trained_on": ["DFN-2B"],
     },
@@ -148,6 +149,7 @@ ENTRIES = {
         "levels": [11, 17, 23],
         "tag": "dfn2b",
         "licence": "see its page",
+        "licence_url": "https://huggingface.co/apple/DFN2B-CLIP-ViT-L-14",
         "paper": "https://arxiv.org/abs/2309.17425",
         "trained_on": ["DFN-2B"],
     },
@@ -161,6 +163,7 @@ ENTRIES = {
         "levels": [15, 23, 31],
         "tag": "dfn5b",
         "licence": "see its page",
+        "licence_url": "https://huggingface.co/apple/DFN5B-CLIP-ViT-H-14",
         "paper": "https://arxiv.org/abs/2309.17425",
         "trained_on": ["DFN-5B"],
     },
@@ -292,8 +295,9 @@ ENTRIES = {
         "architecture": "ViT-B-32",
         "levels": [5, 8, 11],
         "licence": "see its page",
+        "licence_url": "https://github.com/ChenDelong1999/RemoteCLIP",
         "paper": "https://arxiv.org/abs/2306.11029",
-        "trained_on": ["RET-3", "DET-10", "SEG-4"],
+        "trained_on": ["WIT-400M", "RSICD", "RSITMD", "UCM", "DET-10", "SEG-4"],
     },
     "clip_vitl14_remoteclip": {
         "summary": "RemoteCLIP ViT-L/14: CLIP, tuned on captions of aerial and satellite images.",
@@ -303,8 +307,9 @@ ENTRIES = {
         "architecture": "ViT-L-14",
         "levels": [11, 17, 23],
         "licence": "see its page",
+        "licence_url": "https://github.com/ChenDelong1999/RemoteCLIP",
         "paper": "https://arxiv.org/abs/2306.11029",
-        "trained_on": ["RET-3", "DET-10", "SEG-4"],
+        "trained_on": ["WIT-400M", "RSICD", "RSITMD", "UCM", "DET-10", "SEG-4"],
     },
     "clip_vitb32_georsclip": {
         "summary": "GeoRSCLIP ViT-B/32: CLIP, tuned on five million captioned aerial and satellite images.",
@@ -314,8 +319,9 @@ ENTRIES = {
         "architecture": "ViT-B-32-quickgelu",
         "levels": [5, 8, 11],
         "licence": "see its page",
+        "licence_url": "https://huggingface.co/Zilun/GeoRSCLIP",
         "paper": "https://arxiv.org/abs/2306.11300",
-        "trained_on": ["RS5M"],
+        "trained_on": ["WIT-400M", "RS5M", "fMoW", "BigEarthNet", "MillionAID"],
     },
     "clip_vitl14_georsclip": {
         "summary": "GeoRSCLIP ViT-L/14: CLIP, tuned on five million captioned aerial and satellite images.",
@@ -325,8 +331,9 @@ ENTRIES = {
         "architecture": "ViT-L-14-quickgelu",
         "levels": [11, 17, 23],
         "licence": "see its page",
+        "licence_url": "https://huggingface.co/Zilun/GeoRSCLIP",
         "paper": "https://arxiv.org/abs/2306.11300",
-        "trained_on": ["RS5M"],
+        "trained_on": ["WIT-400M", "RS5M", "fMoW", "BigEarthNet", "MillionAID"],
     },
     "clip_vith14_georsclip": {
         "summary": "GeoRSCLIP ViT-H/14: CLIP, tuned on five million captioned aerial and satellite images.",
@@ -336,8 +343,9 @@ ENTRIES = {
         "architecture": "ViT-H-14",
         "levels": [15, 23, 31],
         "licence": "see its page",
+        "licence_url": "https://huggingface.co/Zilun/GeoRSCLIP",
         "paper": "https://arxiv.org/abs/2306.11300",
-        "trained_on": ["RS5M"],
+        "trained_on": ["LAION-2B", "RS5M", "fMoW", "BigEarthNet", "MillionAID"],
     },
 }
 
@@ -359,11 +367,13 @@ class Clip(ClipTeacher):
     or `block_N`; `normed` puts the final norm on each. CLIP's cells are known to be noisy at the end, so a block
     before it (`mid`) is worth a try.
 
-    Images of any size: those that are no multiple of the patch are resized to the next; positions are resampled
-    (bicubic). RGB is normalised as open_clip says of the weights.
+    Images of any size: those that are no multiple of the patch are resized to the next, and positions are resampled
+    (both bicubic; at the size it was trained on, nothing is). RGB is normalised as open_clip says of the weights.
 
-    RemoteCLIP (Liu et al., 2023) and GeoRSCLIP (Zhang et al., 2023) publish open_clip state dicts: name yours with
-    `file`. `quick_gelu` says with which activation, where the entry's (OpenAI's for GeoRSCLIP's B and L) is not it.
+    RemoteCLIP (Liu et al., 2023) and GeoRSCLIP (Zhang et al., 2023) publish open_clip state dicts
+    (chendelong/RemoteCLIP and Zilun/GeoRSCLIP on the hub): name yours with `file`. `quick_gelu` says with which
+    activation, where the entry's is not it: RemoteCLIP's is the GELU that its page loads it with, GeoRSCLIP's B and L
+    have that of OpenAI's weights, which they started from. SigLIP2, whose towers are timm's, has no such option.
 
     file: a state dict of both towers (`.safetensors`, `.bin`, `.pt`), instead of the hub's; size: pixels that the
     shortest side is resized to first; white: the reflectance shown as white.

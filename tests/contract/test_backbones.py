@@ -111,8 +111,9 @@ def test_a_teachers_card_says_where_its_weights_are_from(name):
     facts = REGISTRY.get("teacher", name).facts
     source = facts["weights"]
     assert source in ("none", "file", "run") or source.startswith("hub:")
-    if source.startswith("hub:"):
+    if source.startswith("hub:") or "architecture" in facts:
         assert {"paper", "licence", "gated", "trained_on"} <= set(facts)
+    if source.startswith("hub:"):
         assert "megabytes" in facts or "{" in source, "only where an option says which weights is their size unknown"
 
 

@@ -211,8 +211,7 @@ def stays_or_follows(teacher: Teacher, declared: Declaration) -> None:
 
 def has_a_card(teacher: Teacher, declared: Declaration) -> None:
     """Its card says where its weights come from; if they come from others, under which licence and trained on what."""
-    is_published = str(declared.facts.get("weights", "")).startswith("hub:")
-    wanted = ("weights", "licence", "gated", "trained_on", "paper") if is_published else ("weights",)
+    wanted = ("weights", "licence", "gated", "trained_on", "paper") if is_published(declared) else ("weights",)
     missing = [fact for fact in wanted if fact not in declared.facts]
     expect(not missing, f"the card lacks {', '.join(missing)}")
     said = list(declared.facts.get("bands", ["rgb"]))
