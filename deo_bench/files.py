@@ -118,6 +118,16 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def code_checksum(folder: Path) -> str:
+    """One sha256 of all Python files below a folder, their places and contents; of nothing hidden."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        place = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in place.parts):
+            digest.update(f"{place.as_posix()} {checksum(path)}\n".encode())
+    return digest.hexdigest()
+
+
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Arrays as `.npz` without pickles; the same arrays give the same bytes."""
     import numpy as np

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from deo_bench.declarations import Declaration
 from deo_bench.errors import CannotWrite, MissingInput, StoreError, UserError
 from deo_bench.files import checksum as digest_of
-from deo_bench.files import read_json, write_json
+from deo_bench.files import code_checksum, read_json, write_json
 
 HUB = "hub:"
 FILENAME = "model.safetensors"
@@ -53,14 +53,27 @@ def locate(declaration: Declaration, options: Mapping[str, Any], cache: Path | N
     a path that comes before the hub. The hub's cache is looked up as huggingface_hub does (HF_HOME, HF_HUB_CACHE), then
     that of torch.hub (TORCH_HOME), where torchgeo keeps what it fetches. `cache` is a folder that remembers checksums
     by path, size and time of change.
+
+    A part whose architecture is code of the user's own says so in the facts `code` (where it is published) and
+    `requires` (an option that names the folder, and a file that has to be in it): without it the part cannot be
+    built, and its checksum says which code it was.
     """
-    return find(f"{declaration.kind} {declaration.name}", _filled(declaration, options), options.get("file"), cache)
+    who = f"{declaration.kind} {declaration.name}"
+    if told := _lacks_code(declaration, options, who):
+        return Weights(None, None, told, None)
+    found = find(who, _filled(declaration, options), options.get("file"), cache)
+    if found.checksum is None or "requires" not in declaration.facts:
+        return found
+    folders = [Path(options[name]) for name in declaration.facts["requires"]]
+    return replace(found, checksum="+".join([found.checksum, *(code_checksum(folder)[:12] for folder in folders)]))
 
 
 def look(declaration: Declaration, options: Mapping[str, Any] | None = None) -> Weights:
     """Where a part's weights are, without reading them: there is no checksum, however large they are."""
     options = options or {}
     who = f"{declaration.kind} {declaration.name}"
+    if told := _lacks_code(declaration, options, who):
+        return Weights(None, None, told, None)
     return find(who, _filled(declaration, options), options.get("file"), is_read=False)
 
 
@@ -69,7 +82,7 @@ def find(
 ) -> Weights:
     """`locate` from the facts and the option `file` alone; a file that is named and not there is an error."""
     if file is not None:
-        path = Path(file)
+        path = in_folder(Path(file))
         if not path.is_file():
             raise MissingInput(f"{who}: file = {str(file)!r} is not there", "name a file of weights")
         return _here(path, cache) if is_read else Weights(path, None, "", path.stat().st_size)
@@ -124,6 +137,25 @@ def checksum(path: Path, cache: Path | None = None) -> str:
         with contextlib.suppress(CannotWrite):  # a store that is only read is answered from all the same
             write_json(cache / CHECKSUMS, {**_known(cache), key: digest})
     return digest
+
+
+def _lacks_code(declaration: Declaration, options: Mapping[str, Any], who: str) -> str:
+    """How to bring the code that a part's architecture is made of, empty where it is here or none is wanted."""
+    for name, marker in declaration.facts.get("requires", {}).items():
+        folder = options.get(name)
+        if folder is None:
+            return f"set {name} = a folder with a checkout of {declaration.facts['code']}, whose code is then run"
+        if not (Path(folder) / marker).is_file():
+            raise MissingInput(
+                f"{who}: {name} = {str(folder)!r} holds no {marker}", f"check out {declaration.facts['code']}"
+            )
+    return ""
+
+
+def in_folder(path: Path) -> Path:
+    """The one file of weights in a folder as the hub's models are kept in; the path itself where it is no folder."""
+    names = [f"{name}{ending}" for name in GENERIC for ending in (".safetensors", ".bin")] if path.is_dir() else []
+    return next((path / name for name in names if (path / name).is_file()), path)
 
 
 def _filled(declaration: Declaration, options: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -17,12 +17,12 @@ from deo_bench.recipe.resolve import resolve
 from deo_bench.recipe.starting import weights_of
 from deo_bench.recipe.toml import read_toml
 from deo_bench.registry import Registry
-from deo_bench.weights import locate
+from deo_bench.weights import in_folder, locate
 
 ENGINE_VERSION = 2
 """Bumped when crops, schedules, the optimiser or the trainer change numbers."""
 
-PLACE_OPTIONS = ("path", "paths", "folder", "root")
+PLACE_OPTIONS = ("path", "paths", "folder", "root", "checkout")
 """Options that say where something is: what is there counts instead (the data's fingerprint, a file's checksum)."""
 
 
@@ -137,6 +137,7 @@ class Identifier:
         return kept
 
     def _file(self, path: Path) -> str:
+        path = in_folder(path)
         key = f"file{path}"
         if key not in self._seen:
             if not path.is_file():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Callable, Mapping
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from deo_bench.errors import UserError
+from deo_bench.errors import UserError, shown
 
 State = dict[str, Tensor]
 Convert = Callable[..., Mapping[str, Tensor]]
@@ -24,8 +25,23 @@ SHARED = 4
 """How often tensors may share what the file holds once (tied weights); a view repeated without end claims far more."""
 
 
-def read_state(path: Path) -> State:
+def read_state(path: Path, key: str = "") -> State:
     """The tensors of a `.safetensors` file, or of a torch checkpoint read with `weights_only`.
+
+    key: where in the file they are (`teacher`, `ema.model`), else under any of the usual names.
+    A file that is truncated, foreign, or that would need code to be unpickled is a UserError that names it.
+    """
+    content = read_content(path)
+    for part in key.split(".") if key else ():
+        if not isinstance(content, dict) or part not in content:
+            known = ", ".join(map(str, list(content)[:8])) if isinstance(content, dict) else "no names"
+            raise UserError(f"{path}: holds nothing under key = {shown(key)}; at that place it has {known}")
+        content = content[part]
+    return _tensors(content, path)
+
+
+def read_content(path: Path) -> Any:
+    """What a file holds, tensors, numbers, texts and the arguments of a command line; nothing that could run.
 
     A file that is truncated, foreign, or that would need code to be unpickled is a UserError that names it.
     """
@@ -33,30 +49,32 @@ def read_state(path: Path) -> State:
         if path.suffix == ".safetensors":
             return load_file(path)
         _refuse_compressed(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([Namespace]):  # a bag of values, which many training scripts save along
+            return torch.load(path, map_location="cpu", weights_only=True)
     except UserError:
         raise
     except SafetensorError as error:
-        raise UserError(f"{path}: not a whole safetensors file ({_first_line(error)}); fetch it again") from None
+        raise UserError(f"{path}: not a whole safetensors file ({first_line(error)}); fetch it again") from None
     except pickle.UnpicklingError:
         raise UserError(
             f"{path}: no checkpoint, or holds pickled objects or code, so it is not loaded; save its state dict alone"
         ) from None
     except Exception as error:  # a foreign file fails in any way it likes
-        raise UserError(f"{path}: cannot be read as weights ({_first_line(error)}); fetch it again") from None
-    return _tensors(content, path)
+        raise UserError(f"{path}: cannot be read as weights ({first_line(error)}); fetch it again") from None
 
 
-def load_checkpoint(module: nn.Module, path: Path, convert: Convert | None = None) -> None:
+def load_checkpoint(module: nn.Module, path: Path, convert: Convert | None = None, key: str = "") -> None:
     """Load a file into a module, every name and every shape, after the library's own conversion of names.
 
     Names or shapes that do not fit are a UserError with the file's name and the first that is wrong.
     """
-    state = read_state(path)
+    state = read_state(path, key)
     try:
         converted = dict(convert(state, module)) if convert else state
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     except Exception as error:  # a library's conversion of a foreign file fails in any way it likes
-        raise UserError(f"{path}: not weights of this architecture ({_first_line(error)})") from None
+        raise UserError(f"{path}: not weights of this architecture ({first_line(error)})") from None
     own = module.state_dict()
     for name, value in own.items():
         if name in converted and converted[name].shape != value.shape:
@@ -64,7 +82,7 @@ def load_checkpoint(module: nn.Module, path: Path, convert: Convert | None = Non
             raise UserError(f"{path}: {name} has shape {given}, this architecture wants {wanted}")
     missing, foreign = sorted(own.keys() - converted.keys()), sorted(converted.keys() - own.keys())
     if missing or foreign:
-        told = [f"{verb} {_some(names)}" for verb, names in (("lacks", missing), ("has", foreign)) if names]
+        told = [f"{verb} {some(names)}" for verb, names in (("lacks", missing), ("has", foreign)) if names]
         raise UserError(f"{path}: not weights of this architecture: it {' and '.join(told)}")
     module.load_state_dict(converted)
 
@@ -101,11 +119,13 @@ def _tensors(content: Any, path: Path) -> State:
     return {str(name): value for name, value in content.items()}
 
 
-def _some(names: list[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an exception says, in one line that is not too long."""
     text = str(error).strip() or type(error).__name__
     text = f"{type(error).__name__} {text}" if isinstance(error, KeyError) else text
     return text.splitlines()[0].rstrip(".")[:160]

@@ -58,7 +58,7 @@ class TimmTeacher(Teacher):
         self.model = self._architecture(str(entry["architecture"]))
         self._declare(entry, levels)
         if load:
-            load_checkpoint(self.model, fetch(f"teacher {name}", entry, file), convert)
+            self._fill(fetch(f"teacher {name}", entry, file), convert)
         else:
             open_layer_scales(self.model)
         self.freeze()
@@ -66,6 +66,10 @@ class TimmTeacher(Teacher):
     def _views(self, entry: Mapping[str, Any], white: float) -> Sequence[View]:
         """Band sets by name, their bands in order and how those are normalised: RGB as shown, usually."""
         return [("rgb", BAND_SETS["rgb"], display(entry, white))]
+
+    def _fill(self, path: Path, convert: Convert) -> None:
+        """Load a file into the network."""
+        load_checkpoint(self.model, path, convert)
 
     @abstractmethod
     def _architecture(self, name: str) -> Any:

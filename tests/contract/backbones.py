@@ -13,6 +13,7 @@ from deo_bench.normalisation import Normalisation
 from deo_bench.registry import Registry
 from deo_bench.students import Stem, Student
 from deo_bench.teachers import Teacher
+from tests.teachers import radio_checkout
 
 REGISTRY = Registry()
 BANDS = {name: BAND_SETS[name] for name in ("s2_10", "rgb")}
@@ -57,9 +58,9 @@ def small_teacher(name: str) -> Teacher:
     elif needs == "bands":
         built = REGISTRY.build("teacher", name, "s2_10", BANDS["s2_10"], NORMALISATIONS["s2_10"])
     else:
-        built = REGISTRY.build(
-            "teacher", name, *([False] if weights.startswith("hub:") or "architecture" in facts else [])
-        )
+        options = radio_checkout.options() if "requires" in REGISTRY.get("teacher", name).facts else {}
+        without = [False] if weights == "file" or weights.startswith("hub:") else []
+        built = REGISTRY.build("teacher", name, *without, options=options)
     return built
 
 
