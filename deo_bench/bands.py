@@ -104,6 +104,20 @@ def band_set(name: str) -> tuple[str, ...]:
     return BAND_SETS[name]
 
 
+OWN = "own"
+"""What a list of bands is called that is none of the named band sets."""
+
+
+def named_bands(bands: str | Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Name and bands of a set that an option gives by its name or band by band, in any known spelling."""
+    if isinstance(bands, str):
+        return bands, band_set(bands)
+    found = tuple(canonical(label) for label in bands)
+    if len(set(found)) != len(found) or not found:
+        raise UserError(f"bands: expected each band once, got {', '.join(found) or 'none'}")
+    return next((name for name, known in BAND_SETS.items() if known == found), OWN), found
+
+
 def select(have: Sequence[str], want: Sequence[str], what: str = "the images") -> list[int]:
     """Positions of the wanted bands among those at hand; a missing band is an error that names it."""
     places = {name: index for index, name in enumerate(have)}

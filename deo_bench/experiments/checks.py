@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from deo_bench.bands import band_set, has_bands
+from deo_bench.bands import band_set, has_bands, named_bands
 from deo_bench.data import Pack
 from deo_bench.errors import UserError, nearest, unknown
 from deo_bench.experiments.file import Experiment
@@ -49,11 +49,13 @@ def check_taught(recipe: Recipe, experiment: Experiment, identifier: Identifier,
             table = recipe.teachers.get(role)
             if have is None or table is None or not _is_frozen(table, experiment.registry):
                 continue
-            shown = term.target_sees or first_bands(table, identifier, store)
-            lacking = [band for band in band_set(shown) if not has_bands(have, (band,))]
+            own = table.options.get("bands")  # by name or one by one, where an option says what it sees
+            shown = own or term.target_sees or first_bands(table, identifier, store)
+            told, wanted = named_bands(shown)
+            lacking = [band for band in wanted if not has_bands(have, (band,))]
             if lacking:
                 raise UserError(
-                    f"teachers.{role}: {table.use!r} is shown {shown} by objective.{name}, and the images of data "
+                    f"teachers.{role}: {table.use!r} is shown {told} by objective.{name}, and the images of data "
                     f"{recipe.data.use!r} lack {', '.join(lacking)}; choose another teacher or other images"
                 )
 

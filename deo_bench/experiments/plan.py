@@ -28,6 +28,7 @@ from deo_bench.experiments.subjects import (
     check_start,
     check_weights,
     run_behind,
+    shown_sets,
     untrained_rows,
 )
 from deo_bench.probes.protocols import ProtocolRecord
@@ -260,12 +261,12 @@ def _fed(plan: Plan, row: Row) -> set[str]:
     if row.recipe is not None and row.kind != "reference":
         return set(row.recipe.student.bands)
     if row.kind == "baseline" and row.part is not None:
-        facts = plan.experiment.registry.get("teacher", row.part.use).facts
+        registry = plan.experiment.registry
         needed = plan.identifier.prerequisite(row.part)
         if needed is not None and needed.recipe is not None:
             return set(needed.recipe.student.bands)
-        if facts.get("needs") != "bands":
-            return set(facts.get("bands", ["rgb"]))
+        if registry.get("teacher", row.part.use).facts.get("needs") != "bands":
+            return set(shown_sets(row.part, registry))
     fed = {name for other in plan.rows if other.recipe is not None for name in other.recipe.student.bands}
     return fed or set(BAND_SETS)
 

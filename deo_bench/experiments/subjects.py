@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from deo_bench.bands import BAND_SETS, OWN, named_bands
 from deo_bench.engine.request import JOINED_VERSION
 from deo_bench.errors import MissingInput, StoreError, UserError
 from deo_bench.experiments.file import Experiment
@@ -11,6 +12,7 @@ from deo_bench.files import read_json
 from deo_bench.libraries import remedy
 from deo_bench.recipe import Identifier, PartTable, Recipe, as_untrained, digest
 from deo_bench.recipe.starting import weights_of
+from deo_bench.registry import Registry
 from deo_bench.reports.entries import Kind
 from deo_bench.store import Store
 from deo_bench.weights import locate
@@ -70,15 +72,26 @@ def run_behind(subject: str) -> str:
     return subject.removeprefix("backbones/").partition("+")[0] if "+" in subject else subject
 
 
+def shown_sets(teacher: PartTable, registry: Registry) -> list[str]:
+    """The band sets that a frozen teacher can be shown, told without building it: an option says, or its facts."""
+    like = str(teacher.options.get("like", teacher.use))  # an untrained one sees what the part it is like sees
+    declared = registry.all("teacher").get(like)
+    if declared is None or "bands" not in declared.options:
+        return list(declared.facts.get("bands", ["rgb"])) if declared else ["rgb"]
+    name, bands = named_bands(teacher.options.get("bands", declared.options["bands"].default))
+    if name == OWN:
+        told = f"teacher {teacher.use!r}: bands {', '.join(bands)} are no named band set ({', '.join(BAND_SETS)})"
+        raise UserError(f"{told}; it can be learnt from, but not be scored or held by a student")
+    return [name]
+
+
 def first_bands(teacher: PartTable, identifier: Identifier, store: Store) -> str:
     """The name of the band set that a frozen teacher is shown, told without building it."""
     if teacher.options.get("sees"):
         return str(teacher.options["sees"])
     needed = identifier.prerequisite(teacher)
     if needed is None:
-        like = str(teacher.options.get("like", teacher.use))  # an untrained one sees what the part it is like sees
-        declared = identifier.registry.all("teacher").get(like)
-        return str(declared.facts.get("bands", ["rgb"])[0]) if declared else "rgb"
+        return shown_sets(teacher, identifier.registry)[0]
     if needed.recipe is not None:
         return needed.recipe.student.bands[0]
     path = store.run(str(needed.run)).path / "recipe.json"

@@ -11,16 +11,13 @@ from typing import Any
 import timm
 from torch import Tensor, nn
 
-from deo_bench.bands import BAND_SETS, Unit, band_set, canonical
+from deo_bench.bands import Unit, named_bands
 from deo_bench.errors import UserError, nearest, shown
 from deo_bench.normalisation import Normalisation
 from deo_bench.teachers._checkpoints import Convert, first_line, load_checkpoint, some
 from deo_bench.teachers._pyramid import TimmPyramid
 from deo_bench.teachers._timm import IMAGENET_MEAN, IMAGENET_STD, TimmTeacher, View, conversion, is_vit
 from deo_bench.teachers._vit import TimmVit
-
-OWN = "own"
-"""What a list of bands is called that is none of the named band sets."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +66,7 @@ def seen_as(
     bands: str | list[str], unit: Unit, mean: float | list[float] | None, std: float | list[float] | None, white: float
 ) -> View:
     """The bands that weights were trained on, in the file's order, and how they were normalised."""
-    names = band_set(bands) if isinstance(bands, str) else tuple(canonical(label) for label in bands)
-    if len(set(names)) != len(names) or not names:
-        raise UserError(f"bands: expected each band once, got {', '.join(names) or 'none'}")
-    sees = next((name for name, known in BAND_SETS.items() if known == names), OWN)
+    sees, names = named_bands(bands)
     if mean is None and std is None and sees == "rgb" and unit == "display":
         return sees, names, Normalisation(unit, IMAGENET_MEAN, IMAGENET_STD, white)
     if mean is None or std is None:

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from deo_bench import weights
 from deo_bench.data import Places
 from deo_bench.errors import MissingInput, UserError
+from deo_bench.experiments.subjects import shown_sets
 from deo_bench.features import Images
 from deo_bench.recipe.identity import Identifier
 from deo_bench.recipe.models import PartTable
@@ -273,3 +274,16 @@ def test_the_untrained_control_sees_the_same_bands():
     assert control.first == "s2_10" and control.pooled_dims == {"cls": 48, "mean": 48}
     said = control(images(32, 32)).get("cls")
     assert not torch.allclose(said[0], said[1], atol=1e-4)
+
+
+def test_the_bands_that_it_is_scored_on_are_its_options():
+    def shown(**options):
+        return shown_sets(PartTable(use="checkpoint", options=options), REGISTRY)
+
+    assert shown() == ["rgb"] and shown(bands="s2_13") == ["s2_13"]
+    assert shown(bands=["blue", "green", "red", "narrow nir", "swir 1", "swir 2"]) == ["hls_6"]
+    assert shown_sets(PartTable(use="dinov2_vitb14"), REGISTRY) == ["rgb"]
+    with pytest.raises(
+        UserError, match=r"bands B02, B08 are no named band set .* can be learnt from, but not be scored"
+    ):
+        shown(bands=["B02", "nir"])
