@@ -195,7 +195,7 @@ class Radio(Teacher):
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """The summary, the mean of the cells, and the maps of the levels wanted."""
         numbers = {level: self._block(level) for level in levels}
-        pixels = fitted(pixels, self.patch, self.size)
+        pixels = fitted(pixels, self.step, self.size)
         summary, cells = self.model(pixels)
         rows, columns = (side // self.patch for side in pixels.shape[-2:])
         last = self._last
