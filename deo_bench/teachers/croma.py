@@ -99,6 +99,7 @@ class Croma(BlockTeacher):
     prefix = 0
     optional = ("attn_bias",)
     extra = ("s1_encoder.", "s1_GAP_FFN.", "joint_encoder.")
+    kept: tuple[Any, Tensor] | None = None
 
     def __init__(
         self,
@@ -132,9 +133,16 @@ class Croma(BlockTeacher):
 
     def _through(self, block: Any, tokens: Tensor, grid: list[int]) -> Tensor:
         attention, layers = block
-        tokens = attention(tokens, distance_bias(grid).to(tokens)) + tokens
+        tokens = attention(tokens, self._bias(tokens, grid)) + tokens
         after: Tensor = layers(tokens) + tokens
         return after
+
+    def _bias(self, tokens: Tensor, grid: list[int]) -> Tensor:
+        """The same for all blocks and for images of one size, and large: kept until another is wanted."""
+        wanted = (tuple(grid), tokens.device, tokens.dtype)
+        if self.kept is None or self.kept[0] != wanted:
+            self.kept = (wanted, distance_bias(grid).to(tokens))
+        return self.kept[1]
 
     def _pooled(self, tokens: Tensor) -> dict[str, Tensor]:
         mean = self._norm(tokens).mean(1)

@@ -63,6 +63,19 @@ def test_cells_of_an_oblong_lie_where_its_pixels_do(tmp_path):
     assert teacher(scene(16, 24), levels=("late",)).get("late").shape == (2, 32, 2, 3)
 
 
+@torch.no_grad()
+def test_a_size_leaves_its_distances_to_no_other(tmp_path):
+    model = drawn(croma.CROMA(image_size=64, **TINY["croma"]))
+    file = saved(published(model), tmp_path)
+    teacher = build("croma_vitb8", file)
+    for size in ((16, 24), (24, 16), (16, 24)):
+        fresh = build("croma_vitb8", file)
+        assert teacher(scene(*size)).get("default").equal(fresh(scene(*size)).get("default"))
+    half = scene(16, 24)
+    half = Images(half.pixels.bfloat16(), half.bands, half.unit)
+    assert teacher.bfloat16()(half).get("default").dtype == torch.bfloat16
+
+
 def test_shapes_are_those_of_the_library():
     for name, shape in ours.SHAPES.items():
         with torch.device("meta"):
