@@ -242,3 +242,50 @@ def test_a_run_of_another_architecture_is_one_line(place: Place) -> None:
     outcome, _ = place.carry_out(place.plan())
     line = next(line for line in outcome.failed if "wants" in line)
     assert "student.init: run " in line and "has shape" in line and "\n" not in line
+
+
+def with_teacher(place: Place, teacher: str) -> Place:
+    """The tiny student in the shape of timm's test_vit, and a teacher that no term goes toward."""
+    set_up(place, '"scratch"', '{ from = "teacher", teacher = "optical" }')
+    model = timm.create_model("test_vit", num_classes=0)
+    shape = f"width = {model.embed_dim}\ndepth = {len(model.blocks)}\nheads = {model.blocks[0].attn.num_heads}"
+    ratio = model.blocks[0].mlp.fc1.out_features / model.embed_dim
+    text = place.file.read_text().replace(
+        "width = 16\ndepth = 2\nheads = 2", f'{shape}\nratio = {ratio}\npooling = "cls"'
+    )
+    place.file.write_text(text.replace("[heads.views]", f"[teachers.optical]\n{teacher}\n\n[heads.views]"))
+    torch.manual_seed(0)
+    save_file(timm.create_model("test_vit").state_dict(), place.folder / "test_vit.safetensors")
+    return place
+
+
+def test_a_student_starts_from_the_blocks_of_a_frozen_teacher(place: Place) -> None:
+    with_teacher(place, 'use = "timm"\nmodel = "test_vit"\nfile = "test_vit.safetensors"')
+    text = place.file.read_text()
+    place.file.write_text(text.replace("steps = 6", "steps = 0"))
+    plan = place.plan()
+    outcome, _ = place.carry_out(plan)
+    assert not outcome.failed
+    (run,) = [run for run in plan.runs.values() if run.recipe.student.init is not None]
+    student = stored_student(plan.store.run(run.name), plan.experiment.registry)
+    weights = timm.models.load_state_dict(str(place.folder / "test_vit.safetensors"))
+    own = student.state_dict()
+    kept = [
+        name for name in weights if name.startswith(("blocks.", "norm.")) and ".ls" not in name and "proj" not in name
+    ]
+    assert len(kept) > 20
+    assert all(torch.equal(own[name], weights[name]) for name in kept if "fc2" not in name)
+    told = read_json(place.store / run.name / "run.json")["start"]
+    assert told.startswith("starts from teacher timm; ") and "filters are resampled from 16 to 8 pixels" in told
+    assert told.endswith("mask_token as drawn")
+    checksum = read_json(place.store / run.name / "recipe.json")["weights"]["student.init"]
+    assert checksum == plan.identifier.teacher(run.recipe.every_teacher["student.init"]) and len(checksum) == 64
+    torch.manual_seed(1)
+    save_file(timm.create_model("test_vit").state_dict(), place.folder / "test_vit.safetensors")
+    assert run.name not in place.plan().runs
+
+
+def test_a_teacher_without_a_network_is_one_line(place: Place) -> None:
+    outcome, _ = place.carry_out(with_teacher(place, 'use = "descriptors"').plan())
+    line = next(line for line in outcome.failed if "student.init" in line)
+    assert "student.init: teacher 'descriptors' has no network of timm's names" in line and "\n" not in line
