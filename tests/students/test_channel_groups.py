@@ -141,8 +141,8 @@ def test_every_band_has_a_group() -> None:
         "shortwave": ["B10", "B11", "B12", "L6", "L7"],
         "radar": ["VV", "VH"],
     }
-    counts = {name: ChannelGroups({name: bands}, 6, 4).groups_of(name) for name, bands in BAND_SETS.items()}
-    assert counts == {"s2_13": 3, "s2_12": 3, "s2_10": 3, "hls_6": 3, "rgb": 1}
+    for name, count in {"s2_13": 3, "s2_12": 3, "s2_10": 3, "hls_6": 3, "rgb": 1}.items():
+        assert ChannelGroups({name: BAND_SETS[name]}, 6, 4).groups_of(name) == count
 
 
 @torch.no_grad()
