@@ -63,7 +63,7 @@ FILES: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "terabytes to come": ("w.safetensors", lambda p: p.write_bytes(claim([2**20, 2**20], 2**42)), "not a whole"),
     "terabytes in 16 bytes": ("w.safetensors", lambda p: p.write_bytes(claim([2**20, 2**20], 16)), "not a whole"),
     "more than 64 bits": ("w.safetensors", lambda p: p.write_bytes(claim([2**40, 2**40], 16)), "not a whole"),
-    "nothing in it": ("w.safetensors", lambda p: p.write_bytes(safetensors({})), "not weights of this architecture"),
+    "nothing in it": ("w.safetensors", lambda p: p.write_bytes(safetensors({})), "holds no state dict of tensors"),
     "no bytes": ("w.safetensors", lambda p: p.write_bytes(b""), "not a whole"),
     "a bomb": ("w.pth", compressed, "compressed"),
     "one number, repeated": ("w.pth", lambda p: torch.save({"w": torch.zeros(1).expand(2**20, 2**20)}, p), "claims"),
