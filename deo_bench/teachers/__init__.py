@@ -40,9 +40,9 @@ class Teacher(Backbone):
     `"file"`, `"none"`), `checksum` (only where the source states one), `trained_on` (names of data sets, so that a
     table can mark a teacher that has seen a task), and `needs`: what the engine hands to the constructor before the
     options: `"student"` (the student to follow), `"run"` (a stored run's student), `"bands"` (a baseline on any
-    bands: the name of a band set, its bands in order, their normalisation) or nothing. One whose architecture is code that
-    the user brings says in `code` where that is published and in `requires` which option names the folder and which
-    file has to be in it: without it nothing starts, and the code is part of who a run is.
+    bands: the name of a band set, its bands in order, their normalisation) or nothing. One whose architecture is
+    code that the user brings says in `code` where that is published and in `requires` which option names the folder
+    and which file has to be in it: without it nothing starts, and the code is part of who a run is.
 
     `follows` says whether the teacher changes with the student. One that does keeps its own copies of the heads that
     terms toward it use, in `heads`, and the student's moving copy in `backbone`.
