@@ -107,7 +107,8 @@ def fetch(who: str, facts: Mapping[str, Any], file: Path | str | None = None) ->
 
     What cannot be had (offline, gated, no such file) is a MissingInput with the command that gets it.
     """
-    found = find(who, facts, file)
+    is_stated = "checksum" in facts  # nobody else reads the whole file for its digest here
+    found = find(who, facts, file, is_read=is_stated and file is None)
     if found.path is not None:
         return found.path
     if not str(facts.get("weights", "")).startswith(HUB):
@@ -118,7 +119,8 @@ def fetch(who: str, facts: Mapping[str, Any], file: Path | str | None = None) ->
         repository = _hub_address(facts)[0]
         raise MissingInput(f"{who}: {repository} is not in the hub's cache, and HF_HUB_OFFLINE is set", found.remedy)
     path = _download(facts, who, found.remedy)
-    _hold(_here(path, None), facts, who)
+    if is_stated:
+        _hold(_here(path, None), facts, who)
     return path
 
 
