@@ -17,8 +17,10 @@ from deo_bench.registry import Registry
 from deo_bench.store import Store
 
 
-def check_images(recipe: Recipe, experiment: Experiment, identifier: Identifier) -> None:
-    """The images that a recipe trains on have the student's bands, fill a batch, and carry what its terms ask for."""
+def check_images(recipe: Recipe, experiment: Experiment, identifier: Identifier, store: Store) -> None:
+    """The images that a recipe trains on have the bands that student and teachers are shown, fill a batch, and carry
+    what its terms ask for.
+    """
     source = experiment.registry.build("data", recipe.data.use, options=recipe.data.options)
     pack = source.pack(identifier.places) if source.inputs(identifier.places) else None
     count = recipe.data.options.get("count")
@@ -37,17 +39,18 @@ def check_images(recipe: Recipe, experiment: Experiment, identifier: Identifier)
             raise UserError(
                 f"objective.{name}: loss {term.loss!r} needs groups, and the images carry none; say train.clusters = 8"
             )
+    # What is generated says its bands in its facts.
+    have = pack.bands if pack is not None else experiment.registry.get("data", recipe.data.use).facts.get("bands")
+    if have is not None:
+        _check_taught(recipe, have, identifier, store)
 
 
-def check_taught(recipe: Recipe, experiment: Experiment, identifier: Identifier, store: Store) -> None:
+def _check_taught(recipe: Recipe, have: Sequence[str], identifier: Identifier, store: Store) -> None:
     """The images have the bands that each frozen teacher is shown of them."""
-    source = experiment.registry.build("data", recipe.data.use, options=recipe.data.options)
-    have = source.pack(identifier.places).bands if source.inputs(identifier.places) else None
-    have = experiment.registry.get("data", recipe.data.use).facts.get("bands") if have is None else have
     for name, term in recipe.objective.items():
         for role in term.toward:
             table = recipe.teachers.get(role)
-            if have is None or table is None or not _is_frozen(table, experiment.registry):
+            if table is None or not _is_frozen(table, identifier.registry):
                 continue
             own = table.options.get("bands")  # by name or one by one, where an option says what it sees
             shown = own or term.target_sees or first_bands(table, identifier, store)

@@ -17,7 +17,6 @@ from deo_bench.experiments.checks import (
     check_partitions,
     check_rows,
     check_shown,
-    check_taught,
 )
 from deo_bench.experiments.file import Experiment, NamedTask
 from deo_bench.experiments.grid import GridCell, cells_of
@@ -153,8 +152,7 @@ def _add_cell(plan: Plan, cell: GridCell) -> None:
         check_weights(table, plan.experiment, plan.identifier)
     check_start(cell.recipe, plan.experiment, plan.identifier)
     name = plan.identifier.digest(cell.recipe)
-    check_images(cell.recipe, plan.experiment, plan.identifier)
-    check_taught(cell.recipe, plan.experiment, plan.identifier, plan.store)
+    check_images(cell.recipe, plan.experiment, plan.identifier, plan.store)
     check_held(cell.recipe, plan.identifier, plan.store)
     subjects = tuple((seed, f"{name}-s{seed}") for seed in cell.seeds)
     for seed, subject in subjects:
