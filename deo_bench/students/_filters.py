@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from deo_bench.bands import BAND_SETS, is_visible, select
+from deo_bench.students import Stem
 
 
 def inflated(weight: Tensor, bands: tuple[str, ...]) -> Tensor:
@@ -35,3 +37,15 @@ def normed(tokens: Tensor, norm: nn.Module) -> Tensor:
     """A norm over the channels of [B, D, h, w]."""
     found: Tensor = norm(tokens.permute(0, 2, 3, 1))
     return found.permute(0, 3, 1, 2)
+
+
+def seen_groups(groups: Mapping[str, tuple[str, ...]], bands: Sequence[str]) -> list[str]:
+    """The groups that a band set has bands of."""
+    return [group for group, own in groups.items() if set(own) & set(bands)]
+
+
+def group_tokens(project: nn.Module, own: tuple[str, ...], bands: Sequence[str], pixels: Tensor, stem: Stem) -> Tensor:
+    """Tokens [B, D, h, w] of a group's convolution over its own bands, from those of them that a band set has."""
+    chosen = [index for index, band in enumerate(bands) if band in own]
+    weight = project.get_parameter("weight")[:, [own.index(bands[index]) for index in chosen]]
+    return F.conv2d(pixels[:, chosen], weight, project.get_parameter("bias"), stem.patch, stem.padding)

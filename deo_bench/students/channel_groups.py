@@ -7,11 +7,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from deo_bench.bands import BANDS
 from deo_bench.students import Stem, stem
-from deo_bench.students._filters import inflated, normed, start, union
+from deo_bench.students._filters import group_tokens, inflated, normed, seen_groups, start, union
 
 GROUPS = ("visible_nir", "red_edge", "shortwave", "radar")
 RED_EDGE = ("B05", "B06", "B07", "B8A", "B09")
@@ -97,13 +96,10 @@ class ChannelGroups(Stem):
             start(self.project[group], inflated(weight, bands), bias)
 
     def _seen(self, sees: str) -> list[str]:
-        return [group for group, bands in self.bands.items() if set(bands) & set(self.band_sets[sees])]
+        return seen_groups(self.bands, self.band_sets[sees])
 
     def _tokens(self, group: str, pixels: Tensor, sees: str) -> Tensor:
-        bands, project = self.bands[group], self.project[group]
-        chosen = [index for index, band in enumerate(self.band_sets[sees]) if band in bands]
-        weight = project.get_parameter("weight")[:, [bands.index(self.band_sets[sees][index]) for index in chosen]]
-        tokens = F.conv2d(pixels[:, chosen], weight, project.get_parameter("bias"), self.patch, self.padding)
+        tokens = group_tokens(self.project[group], self.bands[group], self.band_sets[sees], pixels, self)
         return normed(tokens, self.norm[group]) if group in self.norm else tokens
 
 

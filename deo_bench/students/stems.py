@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from deo_bench.bands import is_visible
 from deo_bench.students import Stem, stem
-from deo_bench.students._filters import inflated, normed, start, union
+from deo_bench.students._filters import group_tokens, inflated, normed, seen_groups, start, union
 
 
 @stem("dual", paper="https://arxiv.org/abs/2602.19863")
@@ -142,11 +142,8 @@ class Summed(Stem):
             start(self.project[group], part, None if number else bias)
 
     def _seen(self, sees: str) -> list[str]:
-        return [group for group, bands in self.groups.items() if set(bands) & set(self.band_sets[sees])]
+        return seen_groups(self.groups, self.band_sets[sees])
 
     def _tokens(self, group: str, pixels: Tensor, sees: str) -> Tensor:
-        bands, project = self.groups[group], self.project[group]
-        chosen = [index for index, band in enumerate(self.band_sets[sees]) if band in bands]
-        weight = project.get_parameter("weight")[:, [bands.index(self.band_sets[sees][index]) for index in chosen]]
-        tokens = F.conv2d(pixels[:, chosen], weight, project.get_parameter("bias"), self.patch, self.padding)
+        tokens = group_tokens(self.project[group], self.groups[group], self.band_sets[sees], pixels, self)
         return normed(tokens, self.norm[group]) if group in self.norm else tokens
