@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from deo_bench.backbone import Backbone
+from deo_bench.declarations import Declaration
 from deo_bench.registry import decorator
 
 
@@ -77,6 +78,14 @@ class Teacher(Backbone):
     def train(self, mode: bool = True) -> Teacher:
         """A teacher stays in evaluation mode."""
         return super().train(False)
+
+
+def builds_without_weights(declared: Declaration) -> bool:
+    """Whether a teacher takes `load = False`: a published one, or one of the project's for any file; a user's own
+    may know no such way.
+    """
+    source = str(declared.facts.get("weights", ""))
+    return source.startswith("hub:") or (source == "file" and not declared.content)
 
 
 teacher = decorator("teacher", Teacher)

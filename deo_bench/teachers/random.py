@@ -6,12 +6,11 @@ from typing import Any
 
 from deo_bench.backbone import Backbone
 from deo_bench.bands import BAND_SETS
-from deo_bench.declarations import Declaration
 from deo_bench.draws import global_seed
 from deo_bench.errors import UserError, nearest
 from deo_bench.normalisation import Normalisation
 from deo_bench.registry import Registry
-from deo_bench.teachers import teacher
+from deo_bench.teachers import builds_without_weights, teacher
 from deo_bench.teachers._delegate import Delegate
 from deo_bench.teachers._timm import IMAGENET_MEAN, IMAGENET_STD
 
@@ -33,19 +32,13 @@ class Random(Delegate):
 
     def __init__(self, *, like: str = "dinov3_vitb16", seed: int = 0, settings: dict[str, Any] | None = None) -> None:
         registry = Registry()
-        teachers = {n for n, part in registry.all("teacher").items() if _has_own(part)}
+        teachers = {n for n, part in registry.all("teacher").items() if builds_without_weights(part)}
         students = {n for n, part in registry.all("student").items() if "needs" not in part.facts}
         if like not in teachers and like not in students:
             raise UserError(f"teacher 'random': cannot be like {like!r}{nearest(like, [*teachers, *students])}")
         with global_seed(seed, "random", like):
             super().__init__(_untrained(registry, like, like in teachers, settings or {}))
         self.like = like
-
-
-def _has_own(part: Declaration) -> bool:
-    """Whether a teacher is an architecture with weights of its own, and builds without them when asked to."""
-    source = str(part.facts.get("weights", "none"))
-    return source.startswith("hub:") or (source == "file" and not part.content)
 
 
 def _untrained(registry: Registry, like: str, is_teacher: bool, settings: dict[str, Any]) -> Backbone:

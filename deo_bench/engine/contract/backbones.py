@@ -16,7 +16,7 @@ from deo_bench.levels import NAMED
 from deo_bench.normalisation import Normalisation
 from deo_bench.registry import Registry
 from deo_bench.students import Stem, Student
-from deo_bench.teachers import Moment, Teacher
+from deo_bench.teachers import Moment, Teacher, builds_without_weights
 
 SETS = {name: BAND_SETS[name] for name in ("s2_10", "rgb")}
 NORMALISATIONS = {name: Normalisation("reflectance", (0.2,) * len(of), (0.1,) * len(of)) for name, of in SETS.items()}
@@ -60,7 +60,7 @@ def build_teacher(
             options = {"run": "000000000000-s0", **options}
     elif declared.facts.get("needs") == "bands":
         given = ["s2_10", SETS["s2_10"], NORMALISATIONS["s2_10"]]
-    elif _builds_without_weights(declared):
+    elif builds_without_weights(declared):
         given = [False]
         is_large = float(declared.facts.get("parameters", 0)) > LARGEST
         if not is_whole and is_large and registry.load("teacher", declared.name).narrow:
@@ -72,12 +72,6 @@ def build_teacher(
 def is_published(declared: Declaration) -> bool:
     """Whether its weights are others', so that its card has to say all of them."""
     return str(declared.facts.get("weights", "")).startswith("hub:") or "architecture" in declared.facts
-
-
-def _builds_without_weights(declared: Declaration) -> bool:
-    """A published one, or one of the project's for any file; a user's own may know no such way."""
-    source = str(declared.facts.get("weights", ""))
-    return source.startswith("hub:") or (source == "file" and not declared.content)
 
 
 def _narrow(registry: Registry, declared: Declaration, options: Mapping[str, Any]) -> Teacher:
