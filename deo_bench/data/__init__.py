@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from deo_bench.bands import Unit
-from deo_bench.errors import MissingInput
+from deo_bench.errors import MissingInput, UserError
 from deo_bench.registry import decorator
 
 SPLITS = ("fit", "select", "report")
@@ -55,13 +55,14 @@ class Places:
 class Pack:
     """Packed images of one data set.
 
-    images: [N, C, H, W], memory-mapped, in `unit`; bands: C canonical names; labels: [N] class ids, [N, K] zeros and
-    ones, [N, H, W] classes of pixels, or none; splits: role -> indices, disjoint; partitions: name -> indices of a
-    smaller *fit*; groups: [N] ids of what is not independent, or none; fine: [N, 3, s * H, s * W], memory-mapped, the
-    same ground in RGB (B04, B03, B02) s times finer, in `unit`, or none; mean, std: [C] of the fit split's pixels, in
-    `unit`; content: sha256 of everything above; pixels: sha256 of the images alone, so that embeddings are shared by
-    tasks on the same images; notes: what the reader had to say (what it skipped, an order of bands that looks wrong),
-    no part of the content.
+    images: [N, C, H, W], memory-mapped, in `unit`; bands: C canonical names; labels: [N] class ids, [N] numbers
+    (float64), [N, K] zeros and ones, [N, H, W] classes of pixels, or none; splits: role -> indices, disjoint;
+    partitions: name -> indices of a smaller *fit*; groups: [N] ids of what is not independent, or none; fine: [N, 3, s
+    * H, s * W], memory-mapped, the same ground in RGB (B04, B03, B02) s times finer, in `unit`, or none; later: [N, C,
+    H, W], memory-mapped, the same ground at a later date, in the images' bands and type, or none; mean, std: [C] of the
+    fit split's pixels (of the earlier date), in `unit`; content: sha256 of everything above; pixels, later_pixels:
+    sha256 of the images alone, so that embeddings are shared by tasks on the same images; notes: what the reader had to
+    say (what it skipped, an order of bands that looks wrong), no part of the content.
     """
 
     name: str
@@ -80,14 +81,24 @@ class Pack:
     ignore: int | None = None
     band_labels: str = "published"
     fine: np.ndarray | None = None
+    later: np.ndarray | None = None
+    later_pixels: str = ""
     notes: tuple[str, ...] = ()
 
     @property
     def label_kind(self) -> str:
-        """`single`, `multi`, `segmentation`, or `none`."""
+        """`single`, `multi`, `regression`, `segmentation`, `change` (maps of labels for two dates), or `none`."""
         if self.labels is None:
             return "none"
-        return {1: "single", 2: "multi", 3: "segmentation"}[self.labels.ndim]
+        if self.labels.dtype.kind == "f":
+            return "regression"
+        return {1: "single", 2: "multi", 3: "segmentation" if self.later is None else "change"}[self.labels.ndim]
+
+    def at_later(self) -> Pack:
+        """The pack with the later date's images in the place of the earlier's."""
+        if self.later is None:
+            raise UserError(f"{self.name}: has images of one date alone")
+        return replace(self, images=self.later, pixels=self.later_pixels, later=None, later_pixels="")
 
     def __len__(self) -> int:
         """How many images there are."""

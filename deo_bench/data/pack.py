@@ -21,7 +21,7 @@ from deo_bench.data.arrays import read_npy, size_of
 from deo_bench.data.band_order import doubts_about_order
 from deo_bench.data.in_place import InPlace
 from deo_bench.data.pack_checks import check_roles, checked_groups, checked_labels, row_indices
-from deo_bench.data.pack_images import FINE_BANDS, KINDS, Sample, check_finer, write_images
+from deo_bench.data.pack_images import FINE_BANDS, KINDS, Dated, Sample, check_finer, write_images
 from deo_bench.errors import StoreError, UserError
 from deo_bench.files import cannot_write
 
@@ -35,7 +35,7 @@ def write_pack(
     folder: Path,
     *,
     name: str,
-    images: Iterable[Sample],
+    images: Iterable[Sample | Dated],
     count: int,
     bands: Sequence[str],
     unit: str,
@@ -54,7 +54,8 @@ def write_pack(
 
     Where the same ground is there in finer RGB, yield pairs (image [C, H, W], finer [3, s * H, s * W]) from the same
     iterable: bands B04, B03, B02, in `unit`, of one numeric type that need not be the images'; s is whole, at least 2
-    and the same for all; all images have one, or none. They become `Pack.fine`.
+    and the same for all; all images have one, or none. They become `Pack.fine`. Two dates of the same ground are
+    `Dated(image, later)`; they become `Pack.images` and `Pack.later`.
 
     labels are looked at after the last image, so that one pass over the source may fill both. mean and std are of the
     fit split's pixels (of all pixels without one), in float64. The folder appears whole, by one rename; where it
@@ -121,6 +122,9 @@ def open_pack(folder: Path) -> Pack:
             if len(fine) != len(images):
                 raise ValueError(f"{len(fine)} finer images of {len(images)}")
             check_finer(fine.shape[2:], images.shape[2:], "fine.bin")
+        later = _mapped(folder, "later", described) if "later" in described else None
+        if later is not None and later.shape != images.shape:
+            raise ValueError(f"later images {later.shape} beside images {images.shape}")
         arrays = {key: read_npy(folder / f"{key}.npy") for key in described["arrays"]}
         return Pack(
             name=described["name"],
@@ -139,6 +143,8 @@ def open_pack(folder: Path) -> Pack:
             ignore=described["ignore"],
             band_labels=described["band_labels"],
             fine=fine,
+            later=later,
+            later_pixels="" if later is None else described["later"]["pixels"],
             notes=tuple(map(str, described.get("notes", ()))),
         )
     except StoreError:
@@ -151,7 +157,7 @@ def open_pack(folder: Path) -> Pack:
 def _mapped(folder: Path, which: str, described: Mapping[str, Any]) -> np.ndarray:
     """An array [N, C, H, W] mapped read-only, once its file is as pack.json claims."""
     of = described if which == "images" else described[which]
-    channels = len(described["bands"] if which == "images" else FINE_BANDS)
+    channels = len(FINE_BANDS if which == "fine" else described["bands"])
     shape, dtype, path = tuple(map(int, of["shape"])), np.dtype(of["dtype"]), folder / f"{which}.bin"
     if len(shape) != 4 or min(shape) < 1 or dtype.kind not in KINDS or channels != shape[1]:
         raise ValueError(f"impossible images {shape} of {dtype}")

@@ -56,9 +56,14 @@ def check_roles(name: str, roles: Mapping[str, np.ndarray], partitions: Mapping[
 
 
 def checked_labels(name: str, labels: np.ndarray, described: Mapping[str, Any], ignore: int | None) -> np.ndarray:
-    """Labels as [N] int64, [N, K] uint8 or [N, H, W] as given, every one of them a class or the one to ignore."""
+    """Labels as [N] int64, [N] float64, [N, K] uint8 or [N, H, W] as given; each is a number, a class or to be ignored.
+
+    Floats are numbers to be predicted (regression): they have no classes, and nothing of them is ignored.
+    """
     count, _, *size = described["shape"]
     classes = len(described["classes"])
+    if len(labels) == count and labels.dtype.kind == "f" and labels.ndim == 1:
+        return _checked_numbers(name, labels, classes)
     if len(labels) != count or labels.dtype.kind not in "iub" or labels.ndim not in (1, 2, 3):
         raise UserError(
             f"{name}: labels are {labels.shape} of {labels.dtype}, expected whole numbers for {count} images"
@@ -76,6 +81,17 @@ def checked_labels(name: str, labels: np.ndarray, described: Mapping[str, Any], 
             f"{name}: labels {wrong[:5]} are none of {classes} classes; say ignore = {wrong[-1]} where it means none"
         )
     return labels.astype(np.int64) if labels.ndim == 1 else labels.astype(labels.dtype.newbyteorder("<"))
+
+
+def _checked_numbers(name: str, labels: np.ndarray, classes: int) -> np.ndarray:
+    if classes:
+        raise UserError(
+            f"{name}: labels are {labels.dtype}, and there are {classes} classes; classes are whole numbers"
+        )
+    wrong = np.flatnonzero(~np.isfinite(labels))
+    if len(wrong):
+        raise UserError(f"{name}: label {labels[wrong[0]]} of image {wrong[0]} is no number")
+    return labels.astype(np.float64)
 
 
 def checked_groups(name: str, groups: np.ndarray, count: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,15 @@ from deo_bench.bands import band_set
 from deo_bench.data.arrays import refuse_not_finite
 from deo_bench.data.pack_checks import Moments
 from deo_bench.errors import CannotWrite, UserError
+
+
+@dataclass(frozen=True)
+class Dated:
+    """The same ground at two dates, [C, H, W] each, of one shape and type."""
+
+    image: np.ndarray
+    later: np.ndarray
+
 
 Sample = np.ndarray | tuple[np.ndarray, np.ndarray]
 """An image [C, H, W], or the pair of it and the finer RGB [3, s * H, s * W] of the same ground."""
@@ -34,14 +43,14 @@ _BLOCK = 1 << 22
 def write_images(
     building: Path,
     name: str,
-    samples: Iterable[Sample],
+    samples: Iterable[Sample | Dated],
     count: int,
     bands: Sequence[str],
     unit: str,
     fit: np.ndarray,
     copy: bool = True,
 ) -> dict[str, Any]:
-    """Write images.bin, and fine.bin where the samples are pairs; what pack.json says of them.
+    """Write images.bin, and fine.bin or later.bin where the samples are pairs; what pack.json says of them.
 
     Without copy they are looked at and digested alike, and no file is written.
     """
@@ -49,30 +58,56 @@ def write_images(
     in_fit[fit] = True
     with ExitStack() as streams:
 
-        def opened(file: str) -> IO[bytes] | None:
-            return streams.enter_context((building / file).open("wb")) if copy else None
+        def written(file: str, what: str, of: tuple[str, ...], *given: Any) -> _Written:
+            stream = streams.enter_context((building / file).open("wb")) if copy else None
+            return _Written(stream, f"{name}: {what}", count, of, unit, *given)
 
-        coarse = _Written(opened("images.bin"), f"{name}: image", count, tuple(bands), unit, moments, in_fit)
-        fine: _Written | None = None
+        images = written("images.bin", "image", tuple(bands), moments, in_fit)
+        second: _Written | None = None
+        kind = ""
         for number, sample in enumerate(samples):
-            image, finer = sample if isinstance(sample, tuple) else (sample, None)
+            image, other, sort = _taken_apart(sample)
             if not number:
-                if finer is not None:
-                    fine = _Written(opened("fine.bin"), f"{name}: finer image", count, FINE_BANDS, unit)
-                _check_space(building, copy * count * (image.nbytes + (0 if finer is None else finer.nbytes)))
+                kind = sort
+                if kind:
+                    second = written(f"{kind}.bin", *_SECOND[kind](tuple(bands)))
+                _check_space(building, copy * count * (image.nbytes + (0 if other is None else other.nbytes)))
             if number == count:
                 raise UserError(f"{name}: more than the {count} images that were announced")
-            coarse.add(image)
-            if fine is not None and finer is not None:
-                check_finer(finer.shape[1:], image.shape[1:], f"{name}: finer image {number}")
-                fine.add(finer)
-            elif fine is not None or finer is not None:
-                has = "has no finer image" if finer is None else "has a finer image"
+            if sort != kind:
+                has = f"has {_WORDS[sort]}" if sort else f"has no {_WORDS[kind].removeprefix('a ')}"
                 raise UserError(f"{name}: image {number} {has}, unlike the first; all have one, or none has")
-        if coarse.done != count or not count:
-            raise UserError(f"{name}: {coarse.done} images, {count} were announced")
-        described = {**coarse.finish(), "mean": moments.mean.tolist(), "std": moments.std.tolist()}
-        return described if fine is None else {**described, "fine": fine.finish()}
+            images.add(image)
+            if second is not None and other is not None:
+                _check_second(kind, other, images, f"{name}: {_WORDS[kind].removeprefix('a ')} {number}")
+                second.add(other)
+        if images.done != count or not count:
+            raise UserError(f"{name}: {images.done} images, {count} were announced")
+        described = {**images.finish(), "mean": moments.mean.tolist(), "std": moments.std.tolist()}
+        return described if second is None else {**described, kind: second.finish()}
+
+
+_WORDS = {"fine": "a finer image", "later": "a later image"}
+_SECOND: dict[str, Callable[[tuple[str, ...]], tuple[str, tuple[str, ...]]]] = {
+    "fine": lambda bands: ("finer image", FINE_BANDS),
+    "later": lambda bands: ("later image", bands),
+}
+"""What stands beside an image: what it is called, and its bands."""
+
+
+def _taken_apart(sample: Sample | Dated) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """The image, what stands beside it, and what that is: `fine`, `later` or nothing."""
+    if isinstance(sample, Dated):
+        return sample.image, sample.later, "later"
+    return (*sample, "fine") if isinstance(sample, tuple) else (sample, None, "")
+
+
+def _check_second(kind: str, other: np.ndarray, images: _Written, where: str) -> None:
+    if kind == "fine":
+        check_finer(other.shape[1:], images.shape[1:], where)
+    elif other.shape != images.shape or other.dtype.newbyteorder("<") != images.dtype:
+        told = f"{other.shape} of {other.dtype}, its image {images.shape} of {images.dtype}"
+        raise UserError(f"{where} is {told}; both dates must be alike")
 
 
 def check_finer(fine: Sequence[int], size: Sequence[int], where: str) -> int:

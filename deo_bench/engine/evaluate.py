@@ -121,7 +121,7 @@ def _rows(pack: Pack, partition: str, task: str) -> dict[str, np.ndarray]:
 
 
 def _scored(request: Request, pack: Pack, prediction: Prediction, arrays: dict[str, Any]) -> Score:
-    metric = request.protocol.metric(pack.label_kind)
+    metric = request.metric
     truth, scores, labels = arrays["truth"], arrays["scores"], arrays.get("predicted")
     groups = arrays.get("groups")
     value = float(measure(metric, truth, scores, labels)[0])

@@ -31,7 +31,8 @@ class Request:
     """One score of one subject.
 
     task: its name in tables; task_part: what it is; task_content: its fingerprint; probe: its name in the protocol;
-    probe_part: what that is; weights: `student`, `ema` or `file`; step: of kept weights, none for the last.
+    probe_part: what that is; weights: `student`, `ema` or `file`; step: of kept weights, none for the last; label_kind:
+    of the task; own_metric: the probe's, where it has one.
     """
 
     subject: str
@@ -46,12 +47,19 @@ class Request:
     weights: str = "student"
     step: int | None = None
     partition: str = "default"
+    label_kind: str = "single"
+    own_metric: str = ""
+
+    @property
+    def metric(self) -> str:
+        """The probe's own metric, else the protocol's for the task's kind of labels."""
+        return self.own_metric or self.protocol.metric(self.label_kind)
 
     @cached_property
     def digest(self) -> str:
         """Eight hex digits of protocol, probe, versions, bands, partition, the task's fingerprint and weights."""
         told: dict[str, Any] = {
-            "protocol": self.protocol.model_dump(mode="json", exclude={"probes"}),
+            "protocol": self.protocol.told(exclude={"probes"}),
             "probe": [self.probe_part.model_dump(mode="json"), self.probe_identity],
             "bands": self.bands,
             "partition": self.partition,

@@ -11,6 +11,8 @@ from deo_bench.data import Pack
 from deo_bench.errors import UserError, nearest, unknown
 from deo_bench.experiments.file import Experiment
 from deo_bench.experiments.subjects import Row, first_bands
+from deo_bench.probes import kinds_of
+from deo_bench.probes.protocols import ProtocolRecord, resolve
 from deo_bench.recipe import Identifier, PartTable, Recipe
 from deo_bench.recipe.identity import named_parts
 from deo_bench.registry import Registry
@@ -107,6 +109,23 @@ def check_partitions(pack: Pack, experiment: Experiment, task: str) -> None:
     for name in experiment.settings.partitions:
         if name not in known:
             raise unknown("partition", name, known, f"{experiment.path}: partitions: task {task!r}")
+
+
+def check_probed(experiment: Experiment, task: str, label_kind: str) -> None:
+    """Some probe of some protocol is fitted on such labels."""
+    registry = experiment.registry
+
+    def fits(protocol: ProtocolRecord) -> bool:
+        uses = protocol.probes.values()
+        return any(label_kind in kinds_of(registry.get("probe", use.use).facts) for use in uses)
+
+    if not any(fits(protocol) for protocol in experiment.protocols):
+        names = ", ".join(protocol.id for protocol in experiment.protocols)
+        able = [name for name in registry.all("protocol") if fits(resolve(name, registry))]
+        raise UserError(
+            f"{experiment.path}: task {task!r} has {label_kind} labels, and no probe of {names} is fitted on such; "
+            f"protocols that have one: {', '.join(able) or 'none'}"
+        )
 
 
 def load_own_parts(recipes: Iterable[Recipe], registry: Registry) -> None:

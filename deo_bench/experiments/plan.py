@@ -15,6 +15,7 @@ from deo_bench.experiments.checks import (
     check_held,
     check_images,
     check_partitions,
+    check_probed,
     check_rows,
     check_shown,
 )
@@ -30,6 +31,7 @@ from deo_bench.experiments.subjects import (
     shown_sets,
     untrained_rows,
 )
+from deo_bench.probes import kinds_of
 from deo_bench.probes.protocols import ProtocolRecord
 from deo_bench.recipe import Identifier, PartTable, Recipe, canonical
 from deo_bench.store import Store
@@ -226,12 +228,13 @@ def add_scores(plan: Plan, task: NamedTask) -> None:
         check_partitions(pack, plan.experiment, task.name)
         plan.labelled[task.name] = {name: len(rows) for name, rows in pack.partitions.items()}
         plan.labelled[task.name]["default"] = len(pack.splits.get("fit", ()))
-    plan.classes[task.name] = built.class_names(plan.places)
+    plan.classes[task.name], kind = built.class_names(plan.places), built.label_kind(plan.places)
+    check_probed(plan.experiment, task.name, kind)
     known = {(request.subject, request.stem) for request in plan.requests}
     for row in plan.rows:
         for bands in _bands_for(plan, row, have, task.name):
             for protocol in plan.experiment.protocols:
-                for request in _requests_of(plan, row, task, content, protocol, bands):
+                for request in _requests_of(plan, row, task, content, protocol, bands, kind):
                     # Two cells may be one run (a weight of a teacher that is none): its scores are wanted once.
                     if (request.subject, request.stem) not in known:
                         known.add((request.subject, request.stem))
@@ -270,7 +273,7 @@ def _fed(plan: Plan, row: Row) -> set[str]:
 
 
 def _requests_of(
-    plan: Plan, row: Row, task: NamedTask, content: str, protocol: ProtocolRecord, bands: str
+    plan: Plan, row: Row, task: NamedTask, content: str, protocol: ProtocolRecord, bands: str, label_kind: str
 ) -> list[Request]:
     registry = plan.experiment.registry
     if row.kind == "reference":
@@ -283,6 +286,9 @@ def _requests_of(
             )
             for name, use in protocol.probes.items()
         }
+    probes = {
+        name: part for name, part in probes.items() if label_kind in kinds_of(registry.get("probe", part.use).facts)
+    }
     found = []
     for _, subject in row.subjects:
         for weights, step in _weights_of(plan, row, subject):
@@ -290,7 +296,8 @@ def _requests_of(
                 for partition in plan.experiment.settings.partitions:
                     identity = probe_identity(registry, part.use)
                     given = (subject, task.name, task.part, content, protocol, name, part, identity, bands)
-                    found.append(Request(*given, weights=weights, step=step, partition=partition))
+                    own = str(registry.get("probe", part.use).facts.get("metric", ""))
+                    found.append(Request(*given, weights, step, partition, label_kind, own))
     return found
 
 

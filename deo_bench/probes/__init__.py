@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from deo_bench.registry import decorator
 
-LabelKind = Literal["single", "multi", "segmentation"]
+LabelKind = Literal["single", "multi", "regression", "segmentation", "change"]
+LABEL_KINDS: tuple[str, ...] = get_args(LabelKind)
+"""A class an image, several, a number, a class a pixel, and the same of two dates."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Features [N, D] with labels ([N] class ids, or [N, K] zeros and ones) of one role."""
+    """Features [N, D] with labels ([N] class ids, [N, K] zeros and ones, or [N] numbers) of one role."""
 
     features: np.ndarray
     labels: np.ndarray
@@ -33,8 +36,10 @@ class Select(Labelled):
 class Prediction:
     """What a probe says of the report split.
 
-    scores: [N, K] a number a class, higher is likelier; labels: [N] the class chosen (single-label) or none; chosen:
-    settings that were selected, with `on_edge` true where the best lies on the edge of its grid.
+    scores: [N, K] a number a class, higher is likelier (of numbers to be predicted [N, 1], the prediction itself; of a
+    probe with a metric `mean` of its own [N, 1], what it measured of each sample); labels: [N] the class chosen
+    (single-label) or none; chosen: settings that were selected, with `on_edge` true where the best lies on the edge of
+    its grid.
     """
 
     scores: np.ndarray
@@ -45,7 +50,10 @@ class Prediction:
 class Probe(ABC):
     """`__init__(*, options)`; the types keep the roles apart: a probe never meets the report split's labels.
 
-    Fact `needs`: `"features"` (left out), `"nothing"` (ignores them) or `"images"` (trains on the images itself).
+    Facts. `needs`: `"features"` (left out), `"nothing"` (ignores them), `"images"` (trains a fresh student on the
+    images), `"backbone"` (is handed the backbone itself and images), or `"maps"` (a `DenseProbe`, on frozen maps).
+    `kinds`: the kinds of labels that it is fitted on, `["single", "multi"]` where left out. `metric`: of its scores,
+    where it is not the protocol's for the kind of labels.
     """
 
     version = 1
@@ -56,3 +64,8 @@ class Probe(ABC):
 
 
 probe = decorator("probe", Probe)
+
+
+def kinds_of(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """The kinds of labels that a probe is fitted on, by its facts."""
+    return tuple(facts.get("kinds", ("single", "multi")))

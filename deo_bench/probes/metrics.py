@@ -8,9 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from deo_bench.errors import UserError, unknown
+from deo_bench.probes import LABEL_KINDS
+from deo_bench.probes.confusion import change_f1, change_iou, miou, pixel_accuracy, pixel_f1
 
 BLOCK = 1 << 22
 """Numbers held at once while a ranking is swept for many resamples."""
+
+ECE_BINS = 15
+"""Bins of the expected calibration error (Guo et al. 2017)."""
 
 
 def accuracy(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -54,9 +59,52 @@ def macro_map(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.
     return np.divide(total, there.sum(1), out=np.full(len(values), np.nan), where=there.any(1))
 
 
+def expected_calibration_error(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """How far the top probability is from being right that often [R], in `ECE_BINS` bins of equal width.
+
+    The mean over bins of |accuracy - confidence|, by the bins' shares (Guo et al. 2017, equation 3).
+    """
+    top, right = scores.max(1), (scores.argmax(1) == truth).astype(np.float64)
+    places = np.clip(np.ceil(top * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
+    bins = np.eye(ECE_BINS)[places]
+    gap = np.abs(weights @ (bins * (right - top)[:, None]))
+    return np.asarray(gap.sum(1) / weights.sum(1))
+
+
+def mean_value(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The mean of what was measured of each sample [N, 1]: [R]."""
+    return np.asarray(weights @ scores[:, 0].astype(np.float64) / weights.sum(1))
+
+
+def rmse(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Root of the mean squared error of numbers [N] predicted as [N, 1]: [R]."""
+    return np.sqrt(mean_value(truth, _errors(truth, scores) ** 2, weights))
+
+
+def mae(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean absolute error [R]."""
+    return mean_value(truth, np.abs(_errors(truth, scores)), weights)
+
+
+def r2(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share of the numbers' variance that is explained [R]; not a number where they do not vary."""
+    mean = weights @ truth / weights.sum(1)
+    total = weights @ truth**2 / weights.sum(1) - mean**2
+    rest = rmse(truth, scores, weights) ** 2
+    part = np.divide(rest, total, out=np.full(len(rest), np.nan), where=total > 1e-12 * (1 + mean**2))
+    return np.asarray(1 - part)
+
+
+def _errors(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    return np.asarray(scores[:, :1].astype(np.float64) - truth[:, None])
+
+
 @dataclass(frozen=True)
 class Metric:
-    """A metric by name: `reads` says whether it compares decisions or ranks scores; larger is better."""
+    """A metric by name: `reads` says whether it compares decisions or looks at scores; direction: which way is better.
+
+    kinds: the kinds of labels that it says something of.
+    """
 
     function: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
     reads: str
@@ -70,7 +118,27 @@ METRICS = {
     "macro_f1": Metric(macro_f1, "labels", ("single", "multi")),
     "micro_map": Metric(micro_map, "scores", ("multi",)),
     "macro_map": Metric(macro_map, "scores", ("multi",)),
+    "ece": Metric(expected_calibration_error, "scores", ("single",), "min"),
+    "miou": Metric(miou, "scores", ("segmentation", "change")),
+    "pixel_accuracy": Metric(pixel_accuracy, "scores", ("segmentation", "change")),
+    "pixel_f1": Metric(pixel_f1, "scores", ("segmentation", "change")),
+    "change_iou": Metric(change_iou, "scores", ("segmentation", "change")),
+    "change_f1": Metric(change_f1, "scores", ("segmentation", "change")),
+    "rmse": Metric(rmse, "scores", ("regression",), "min"),
+    "mae": Metric(mae, "scores", ("regression",), "min"),
+    "r2": Metric(r2, "scores", ("regression",)),
+    "mean": Metric(mean_value, "scores", LABEL_KINDS),
+    "mean_cost": Metric(mean_value, "scores", LABEL_KINDS, "min"),
 }
+
+
+def kind_of(truth: np.ndarray, scores: np.ndarray) -> str:
+    """What kind of labels predictions are of, told by their arrays; change is segmentation here."""
+    if scores.ndim == 3:
+        return "segmentation"
+    if truth.ndim == 1 and truth.dtype.kind == "f":
+        return "regression"
+    return "multi" if truth.ndim == 2 else "single"
 
 
 def measure(
@@ -83,11 +151,13 @@ def measure(
     """A metric for each row of weights [R, N]: [R]; without weights, one value of all samples alike, [1].
 
     truth: class ids [N], or zeros and ones [N, K]; scores: [N, K]; labels: the classes chosen [N], else the highest
-    score's; among zeros and ones a label is predicted where its score is above 0.5.
+    score's; among zeros and ones a label is predicted where its score is above 0.5. Of numbers [N] scores are the
+    predicted ones [N, 1]. Of maps of classes truth is how many pixels of each class an image has [N, K], scores its
+    confusion matrix [N, K, K], a row a true class; what is to be ignored is in neither.
     """
     if name not in METRICS:
         raise unknown("metric", name, METRICS)
-    metric, kind = METRICS[name], "multi" if truth.ndim == 2 else "single"
+    metric, kind = METRICS[name], kind_of(truth, scores)
     if kind not in metric.kinds:
         fitting = ", ".join(key for key, each in METRICS.items() if kind in each.kinds)
         raise UserError(f"metric {name!r} does not fit {kind}-label data; say one of {fitting}")

@@ -9,11 +9,18 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from deo_bench.bands import canonical
 from deo_bench.declarations import PART_NAME
 from deo_bench.errors import UserError, shown, unknown, wanted
 from deo_bench.features import POOLED
+from deo_bench.probes import LABEL_KINDS
 from deo_bench.probes.metrics import METRICS
 from deo_bench.registry import Registry, decorator
+
+_LATER = ("levels", "window", "absent", "pad")
+_FIRST = {"single": "accuracy", "multi": "micro_map"}
+_USUAL = {"regression": "rmse", "segmentation": "miou", "change": "change_f1"}
+"""Metrics of the kinds of labels where a protocol says none."""
 
 
 class ProbeUse(BaseModel):
@@ -29,9 +36,12 @@ class ProtocolRecord(BaseModel):
     """A way to evaluate, complete: two scores share a column only under the same id.
 
     size: pixels that images are resized to, none for their own; interpolation: how; normalise: the backbone's own
-    statistics or the data set's; pooling: the pooled vector that is probed; merge: whether probes that select refit
-    on fit and select; metrics: label kind -> metric; bootstrap: resamples of an interval; probes: name in tables ->
-    probe.
+    statistics or the data set's; pooling: the pooled vector that is probed; levels: with a number, maps of so many
+    levels of the backbone's own, averaged over their cells and side by side, are probed in its place; window: side in
+    pixels of random crops to fit on and of the overlapping windows that a test image is seen through, for probes on
+    maps; absent: bands that the report images lack, filled with their mean; pad: whether bands that a backbone wants
+    and the data lack are filled with the mean; merge: whether probes that select refit on fit and select; metrics:
+    label kind -> metric; bootstrap: resamples of an interval; probes: name in tables -> probe.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,6 +51,10 @@ class ProtocolRecord(BaseModel):
     interpolation: Literal["bilinear", "bicubic", "nearest"] = "bilinear"
     normalise: Literal["native", "dataset"] = "native"
     pooling: str = "default"
+    levels: int = Field(default=0, ge=0, le=16)
+    window: int | None = Field(default=None, ge=8)
+    absent: tuple[str, ...] = ()
+    pad: bool = False
     merge: bool = False
     metrics: dict[str, str]
     bootstrap: int = Field(default=1000, ge=1, le=1_000_000)
@@ -49,8 +63,19 @@ class ProtocolRecord(BaseModel):
     @property
     def content(self) -> str:
         """8 hex of everything but the id."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"id"}), sort_keys=True, separators=(",", ":"))
+        text = json.dumps(self.told(exclude={"id"}), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def told(self, exclude: set[str]) -> dict[str, Any]:
+        """The record as JSON; fields and metrics that came later are in it where they say something.
+
+        So the ids and digests of what was there before them stay what they were.
+        """
+        told = self.model_dump(mode="json", exclude=exclude)
+        for key in _LATER:
+            if getattr(self, key) == ProtocolRecord.model_fields[key].get_default():
+                told.pop(key, None)
+        return told | {"metrics": {k: v for k, v in self.metrics.items() if v != _USUAL.get(k)}}
 
     def metric(self, label_kind: str) -> str:
         """The metric of a kind of labels; an error names the kinds there are."""
@@ -72,6 +97,10 @@ class Protocol:
         interpolation: Literal["bilinear", "bicubic", "nearest"] = "bilinear",
         normalise: Literal["native", "dataset"] = "native",
         pooling: str = "default",
+        levels: int = 0,
+        window: int | None = None,
+        absent: list[str] | None = None,
+        pad: bool = False,
         merge: bool = False,
         metrics: dict[str, str] | None = None,
         bootstrap: int = 1000,
@@ -83,8 +112,12 @@ class Protocol:
             interpolation=interpolation,
             normalise=normalise,
             pooling=pooling,
+            levels=levels,
+            window=window,
+            absent=tuple(absent or ()),
+            pad=pad,
             merge=merge,
-            metrics=metrics or {"single": "accuracy", "multi": "micro_map"},
+            metrics={**_FIRST, **_USUAL, **(metrics or {})},
             bootstrap=bootstrap,
             probes={
                 key: ProbeUse(
@@ -174,6 +207,11 @@ def _record(name: str, overrides: Mapping[str, Any], registry: Registry, where: 
     for kind, metric in record.metrics.items():
         if metric not in METRICS:
             raise unknown("metric", metric, METRICS, f"{where}.metrics.{kind}")
+        if kind in LABEL_KINDS and kind not in METRICS[metric].kinds:
+            fitting = ", ".join(key for key, each in METRICS.items() if kind in each.kinds)
+            raise UserError(f"{where}.metrics.{kind}: {metric!r} says nothing of such labels; say one of {fitting}")
+    for band in record.absent:
+        canonical(band)
     probes = {
         key: ProbeUse(use=each.use, options=registry.options("probe", each.use, each.options, f"{where}.probes.{key}"))
         for key, each in record.probes.items()

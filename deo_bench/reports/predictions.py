@@ -17,8 +17,10 @@ import numpy as np
 
 from deo_bench.errors import StoreError, shown
 
-_KINDS = {"truth": "biu", "predicted": "biu", "scores": "fiu", "groups": "iu"}
-_DIMENSIONS = {"truth": (1, 2), "predicted": (1,), "scores": (2,), "groups": (1,)}
+_KINDS = {"truth": "biuf", "predicted": "biu", "scores": "fiu", "groups": "iu"}
+_DIMENSIONS = {"truth": (1, 2), "predicted": (1,), "scores": (2, 3), "groups": (1,)}
+_SHOWN = {"shown": 3, "shown_images": 1, "shown_truth": 3}
+"""Of maps of classes: a few that were predicted, of which images of the report split, and what is true of them."""
 _BROKEN = (zipfile.BadZipFile, zlib.error, struct.error)
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _END = struct.Struct("<4s4H2LH")
@@ -34,13 +36,18 @@ _ARRAY = b"\x93NUMPY\x01\x00"
 class Predictions:
     """What was said of every test image: truth [N] or [N, K], scores [N, K], predicted [N], groups [N].
 
-    The arrays may be read-only.
+    Of maps of classes truth holds pixels of each class [N, K], scores confusion matrices [N, K, K], and a few maps are
+    there to be looked at: shown [M, H, W] as predicted, shown_truth [M, H, W], shown_images [M] (places in the report
+    split). The arrays may be read-only.
     """
 
     truth: np.ndarray
     scores: np.ndarray
     predicted: np.ndarray | None
     groups: np.ndarray | None
+    shown: np.ndarray | None = None
+    shown_truth: np.ndarray | None = None
+    shown_images: np.ndarray | None = None
 
 
 def read_predictions(path: Path | str) -> Predictions:
@@ -55,6 +62,9 @@ def read_predictions(path: Path | str) -> Predictions:
         raise StoreError("its predictions are missing") from None
     except (OSError, ValueError, TypeError, LookupError, EOFError, RuntimeError, OverflowError, MemoryError, *_BROKEN):
         raise StoreError("its predictions are torn or foreign") from None
+    shown_maps = {name: found.pop(name) for name in _SHOWN if name in found}
+    if any(array.dtype.kind not in "iu" or array.ndim != _SHOWN[name] for name, array in shown_maps.items()):
+        raise StoreError("its predictions are of another kind: the maps that it shows are no maps of classes")
     if not found.keys() <= _KINDS.keys():
         unknown = sorted(found.keys() - _KINDS)
         raise StoreError(f"its predictions hold what is not known here: {', '.join(map(shown, unknown))}")
@@ -66,7 +76,9 @@ def read_predictions(path: Path | str) -> Predictions:
         array.dtype.kind not in _KINDS[name] or array.ndim not in _DIMENSIONS[name] for name, array in found.items()
     ):
         raise StoreError("its predictions are of another kind: labels are whole numbers, scores a number a class")
-    return Predictions(found["truth"], found["scores"], found.get("predicted"), found.get("groups"))
+    if found["scores"].ndim == 3 and found["truth"].shape != found["scores"].shape[:2]:
+        raise StoreError("its predictions are of another kind: confusion matrices do not fit the classes")
+    return Predictions(found["truth"], found["scores"], found.get("predicted"), found.get("groups"), **shown_maps)
 
 
 def _content(path: Path | str) -> bytes:

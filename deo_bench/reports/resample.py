@@ -13,7 +13,7 @@ import pandas as pd
 
 from deo_bench.errors import StoreError, UserError, unknown
 from deo_bench.probes.intervals import resamples
-from deo_bench.probes.metrics import METRICS, measure
+from deo_bench.probes.metrics import METRICS, kind_of, measure
 from deo_bench.reports.influence import INFLUENCES
 from deo_bench.reports.predictions import Predictions, read_predictions
 from deo_bench.reports.statistics import Measured
@@ -153,7 +153,7 @@ class Resampler:
         known = self._images.get(content)
         if known is None or not known.are_of(found):
             places = _places(found)
-            digest = _digest(found.truth.astype(np.int64), places)
+            digest = _digest(found.truth if found.truth.dtype.kind == "f" else found.truth.astype(np.int64), places)
             known = _Images(found.truth, found.groups, places, self._draw(content, places), digest)
             self._images[content] = known
         return known
@@ -214,7 +214,7 @@ def _places(found: Predictions) -> np.ndarray:
 def _check_fits(metric: str, found: Predictions) -> None:
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
-    kind = "multi" if found.truth.ndim == 2 else "single"
+    kind = kind_of(found.truth, found.scores)
     if kind not in METRICS[metric].kinds:
         fitting = ", ".join(name for name, each in METRICS.items() if kind in each.kinds)
         raise MetricMisfit(f"{metric} does not fit {kind}-label data (what does: {fitting})")

@@ -36,6 +36,10 @@ class Task(ABC):
         """The bands that the task's images have."""
         return self.pack(places).bands
 
+    def label_kind(self, places: Places) -> str:
+        """What its labels are: `single`, `multi`, `regression`, `segmentation` or `change`."""
+        return self.pack(places).label_kind
+
     def class_names(self, places: Places) -> tuple[str, ...]:
         """The names of the classes in the order of their numbers, as far as the task says them."""
         return self.pack(places).classes

@@ -42,6 +42,10 @@ class ScenesTask(Task):
         """The ten bands, known without the images."""
         return BANDS
 
+    def label_kind(self, places: Places) -> str:
+        """Known without the images."""
+        return "multi" if self.name == "scenes-uses" else "single"
+
     def class_names(self, places: Places) -> tuple[str, ...]:
         """Known without the images."""
         return LABELLINGS[self.name].classes

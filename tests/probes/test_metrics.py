@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torchmetrics.functional import classification as reference
+from torchmetrics.functional import regression as numeric
 
 from deo_bench.errors import UserError
 from deo_bench.probes.metrics import METRICS, measure
@@ -65,14 +66,50 @@ def test_zeros_and_ones_as_torchmetrics(multi, name, function, average):
     assert measure(name, truth, scores) == pytest.approx([expected.item()], abs=1e-6)
 
 
+@pytest.fixture
+def pixels() -> tuple[np.ndarray, np.ndarray]:
+    confusion = np.random.default_rng(3).integers(0, 40, (N, K, K)) * (1 + 3 * np.eye(K, dtype=np.int64))
+    return confusion.sum(2), confusion
+
+
+@pytest.fixture
+def numbers() -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(4)
+    truth = generator.normal(3, 2, N)
+    return truth, (truth + generator.normal(0.2, 1, N))[:, None]
+
+
 @pytest.mark.parametrize("name", sorted(METRICS))
-def test_a_weight_is_a_repetition(single, multi, name, monkeypatch):
+def test_a_weight_is_a_repetition(single, multi, pixels, numbers, name, monkeypatch):
     monkeypatch.setattr("deo_bench.probes.metrics.BLOCK", 2 * N)
-    truth, scores = single if "single" in METRICS[name].kinds else multi
+    data = {"single": single, "multi": multi, "regression": numbers, "segmentation": pixels}
+    truth, scores = next(given for kind, given in data.items() if kind in METRICS[name].kinds)
+    if name == "ece":
+        scores = scores / scores.sum(1, keepdims=True)
     weights = np.random.default_rng(2).multinomial(N, np.full(N, 1 / N), size=7)
     found = measure(name, truth, scores, weights=weights)
     for row, value in zip(weights, found, strict=True):
         assert measure(name, np.repeat(truth, row, 0), np.repeat(scores, row, 0))[0] == pytest.approx(value, abs=1e-12)
+
+
+def test_errors_of_numbers_equal_torchmetrics(numbers):
+    truth, scores = numbers
+    said, true = torch.from_numpy(scores[:, 0]), torch.from_numpy(truth)
+    assert measure("rmse", truth, scores)[0] == pytest.approx(numeric.mean_squared_error(said, true) ** 0.5)
+    assert measure("mae", truth, scores)[0] == pytest.approx(numeric.mean_absolute_error(said, true).item())
+    assert measure("r2", truth, scores)[0] == pytest.approx(numeric.r2_score(said, true).item())
+    assert np.isnan(measure("r2", np.full(4, 2.0), np.ones((4, 1)))[0])
+
+
+def test_calibration_error_equals_torchmetrics(single):
+    truth, scores = single
+    shares = np.exp(2 * scores) / np.exp(2 * scores).sum(1, keepdims=True)
+    given = torch.from_numpy(shares), torch.from_numpy(truth)
+    expected = reference.multiclass_calibration_error(*given, num_classes=K, n_bins=15, norm="l1")
+    assert measure("ece", truth, shares)[0] == pytest.approx(expected.item(), abs=1e-6)
+    # Always sure and right four times in five: off by a fifth.
+    sure = np.eye(2)[np.zeros(10, dtype=int)]
+    assert measure("ece", np.array([0] * 8 + [1] * 2), sure)[0] == pytest.approx(0.2)
 
 
 def test_given_labels_are_the_decision(single):
