@@ -12,6 +12,9 @@ from deo_bench.errors import UserError, nearest
 from deo_bench.features import Features, Images
 from deo_bench.normalisation import Normalisation, zscore
 
+_MOST = 1000
+"""Blocks or stages that are looked for."""
+
 Normalise = Literal["native", "dataset"]
 """`native`: the backbone's own statistics and unit; `dataset`: the z-score of the images' data set."""
 
@@ -92,6 +95,32 @@ class Backbone(nn.Module):
     def stride(self, level: str) -> int:
         """Pixels of the input that one cell of a level's map covers."""
         raise self.no_level(level)
+
+    @property
+    def numbered_levels(self) -> tuple[str, ...]:
+        """The names of every block or stage, shallow to deep; of a family that numbers none, its own levels."""
+        found = []
+        for unit in ("block", "stage"):
+            for number in range(_MOST):
+                try:
+                    self.stride(f"{unit}_{number}")
+                except UserError:
+                    if number:
+                        break
+                    continue
+                found.append(f"{unit}_{number}")
+        return tuple(found or self.levels)
+
+    def own_levels(self, count: int) -> tuple[str, ...]:
+        """So many levels, shallow to deep, the last among them: a hierarchy's last stages, or blocks evenly spread.
+
+        Of twelve blocks four are `block_2`, `block_5`, `block_8` and `block_11`. A backbone with fewer gives them all,
+        one without maps none.
+        """
+        every = self.numbered_levels
+        if len(every) <= count or every[0].startswith("stage"):
+            return every[-count:]
+        return tuple(every[(place + 1) * len(every) // count - 1] for place in range(count))
 
     def no_level(self, level: str) -> UserError:
         """The error for a place that this backbone does not have."""

@@ -20,7 +20,6 @@ import deo_bench
 from deo_bench.bands import convert
 from deo_bench.data import Pack, Places
 from deo_bench.engine.build import Statistics, build_student
-from deo_bench.engine.embed import encode
 from deo_bench.engine.export import KEY, _digest, exported
 from deo_bench.engine.plain import PlainStudent
 from deo_bench.engine.stored import stored_student
@@ -28,6 +27,7 @@ from deo_bench.errors import UserError
 from deo_bench.recipe import StudentTable
 from deo_bench.registry import Registry
 from deo_bench.store import Run, Store
+from tests.tiny import encode
 
 CPU = torch.device("cpu")
 

@@ -6,8 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from deo_bench.backbone import Backbone
 from deo_bench.bands import BAND_SETS
+from deo_bench.data import Pack
+from deo_bench.engine.embed import encoded
+from deo_bench.engine.view import View
+from deo_bench.probes.protocols import ProtocolRecord
 
 SIZE = 16
 
@@ -109,3 +115,9 @@ lr = 1e-3
 [grid]
 objective.expand.weight = [0.0, 1.0]
 """
+
+
+def encode(backbone: Backbone, pack: Pack, bands: str, protocol: ProtocolRecord, device: torch.device) -> np.ndarray:
+    """The default vectors [N, D] of every image of a pack, encoded here and kept nowhere."""
+    batches = encoded(backbone, pack, View(protocol, bands), np.arange(len(pack)), device)
+    return np.concatenate([features.get("default").cpu().numpy() for features, _ in batches])

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 _AGE = {"h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
-_SIZE = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 
 KeepOption = Annotated[
     list[str] | None,
@@ -63,6 +62,7 @@ def prune(
     """
     from deo_bench.data import Places
     from deo_bench.store import Store
+    from deo_bench.store.disk import read_size
     from deo_bench.store.prune import Wanted, look
 
     if max_size is not None and not cache:
@@ -93,14 +93,6 @@ def read_age(text: str) -> float:
     if not match:
         raise UserError(f"--older-than {text!r}: expected a number of hours, days or weeks such as 12h, 30d or 2w")
     return float(match[1]) * _AGE[match[2]]
-
-
-def read_size(text: str) -> int:
-    """`500MB` or `20GB` in bytes (1 kB is 1000 bytes)."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().lower())
-    if not match:
-        raise UserError(f"--max-size {text!r}: expected a size such as 500MB or 20GB")
-    return int(float(match[1]) * _SIZE[match[2]])
 
 
 def _kept(experiments: list[str], store: Path, data: Path | None) -> frozenset[str]:

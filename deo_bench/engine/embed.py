@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from deo_bench.backbone import Backbone
 from deo_bench.data import Pack
 from deo_bench.engine.build import images_of
-from deo_bench.engine.checks import warn_of_units
 from deo_bench.engine.request import EVALUATION_VERSION
-from deo_bench.features import Images
-from deo_bench.files import write_whole
-from deo_bench.probes.protocols import ProtocolRecord
-from deo_bench.recipe import digest
+from deo_bench.engine.view import View
+from deo_bench.errors import UserError
+from deo_bench.features import Features
+from deo_bench.store.embeddings import Embeddings
 
 BATCH = 64
 
@@ -45,31 +44,62 @@ class Beside:
 
 
 def embed(
-    subject: Evaluated, pack: Pack, bands: str, protocol: ProtocolRecord, cache: Path, device: torch.device
+    subject: Evaluated, pack: Pack, view: View, kept: Embeddings, device: torch.device, rows: np.ndarray | None = None
 ) -> tuple[np.ndarray, int]:
-    """Pooled vectors [N, D] of every image of a pack, in order, and how many images were encoded for it.
+    """Vectors [N, D] of a pack's images in order (or of some rows), and how many images were encoded for them.
 
-    Kept under what defines them: weights, pixels, bands, size, normalisation, pooling. A cache entry that is not
-    whole is made again.
+    They are the protocol's pooled vector, or maps of its levels averaged over their cells, side by side. Kept under
+    what defines them: weights, pixels, view, pooling.
     """
-    native = pack.content if subject.depends_on_task else ""
-    told = {
+    protocol = view.protocol
+    told = told_of(subject, pack, view, device) | {"pooling": protocol.levels or protocol.pooling}
+    if rows is not None:
+        told["rows"] = rows.tolist() if len(rows) <= 64 else [len(rows), int(rows[0]), int(rows[-1]), _crc(rows)]
+    found = kept.find(told)
+    if found is not None:
+        return found, 0
+    wanted = np.arange(len(pack)) if rows is None else rows
+    batches = encoded(subject.load(pack).to(device), pack, view, wanted, device, protocol.levels)
+    vectors = ([_vector(features, protocol.pooling, levels)] for features, levels in batches)
+    return kept.keep([told], len(wanted), vectors)[0], len(wanted)
+
+
+def told_of(subject: Evaluated, pack: Pack, view: View, device: torch.device) -> dict[str, Any]:
+    """What defines features of a pack's images, whatever is taken of them."""
+    needs_statistics = subject.depends_on_task or view.protocol.normalise == "dataset"
+    return {
         "weights": subject.weights,
         "pixels": pack.pixels,
-        "bands": [bands, pack.band_labels],
-        "view": [protocol.size, protocol.interpolation, protocol.normalise, protocol.pooling],
-        "statistics": pack.content if protocol.normalise == "dataset" else native,
+        "band_labels": pack.band_labels,
+        "statistics": pack.content if needs_statistics else "",
         "device": device.type,
         "version": EVALUATION_VERSION,
+        **view.told(),
     }
-    path = cache / "embeddings" / f"{digest(told, 24)}.npy"
-    kept = _kept(path, len(pack))
-    if kept is not None:
-        return kept, 0
-    vectors = encode(subject.load(pack).to(device), pack, bands, protocol, device)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, lambda temporary: _save(temporary, vectors))
-    return vectors, len(pack)
+
+
+@torch.no_grad()
+def encoded(
+    backbone: Backbone, pack: Pack, view: View, rows: np.ndarray, device: torch.device, levels: int | Sequence[str] = ()
+) -> Iterator[tuple[Features, tuple[str, ...]]]:
+    """Features of a pack's rows, batch by batch, with the names of the levels whose maps were asked for."""
+    backbone.eval()
+    names = levels_of(backbone, levels)
+    for start in range(0, len(rows), BATCH):
+        images = images_of(pack, rows[start : start + BATCH], device, with_statistics=True)
+        if start == 0:
+            view.warn(backbone, images, pack.name)
+        yield view.features(backbone, images, names), names
+
+
+def levels_of(backbone: Backbone, levels: int | Sequence[str]) -> tuple[str, ...]:
+    """Names of levels: as given, or so many of the backbone's own; one without maps is a UserError."""
+    if not isinstance(levels, int):
+        return tuple(levels)
+    names = backbone.own_levels(levels) if levels else ()
+    if levels and not names:
+        raise UserError(f"{type(backbone).__name__} gives pooled vectors alone, and maps are asked for")
+    return names
 
 
 def joined(blocks: Sequence[np.ndarray], fit: np.ndarray) -> np.ndarray:
@@ -87,38 +117,11 @@ def joined(blocks: Sequence[np.ndarray], fit: np.ndarray) -> np.ndarray:
     return np.concatenate(scaled, axis=1)
 
 
-@torch.no_grad()
-def encode(backbone: Backbone, pack: Pack, bands: str, protocol: ProtocolRecord, device: torch.device) -> np.ndarray:
-    """Pooled vectors [N, D], float32, in batches of one size in the pack's order."""
-    backbone.eval()
-    parts = []
-    for start in range(0, len(pack), BATCH):
-        indices = np.arange(start, min(start + BATCH, len(pack)))
-        images = resized(images_of(pack, indices, device, with_statistics=True), protocol)
-        if start == 0:
-            warn_of_units(backbone, images, bands, protocol.normalise, pack.name)
-        features = backbone(images, bands, normalise=protocol.normalise)
-        parts.append(features.get(protocol.pooling).float().cpu().numpy())
-    return np.concatenate(parts)
+def _vector(features: Features, pooling: str, levels: Sequence[str]) -> np.ndarray:
+    if not levels:
+        return features.get(pooling).float().cpu().numpy()
+    return torch.cat([features.maps[level].float().mean((2, 3)) for level in levels], 1).cpu().numpy()
 
 
-def resized(images: Images, protocol: ProtocolRecord) -> Images:
-    """Images at the protocol's size; `native` leaves them."""
-    if protocol.size is None or images.pixels.shape[-2:] == (protocol.size, protocol.size):
-        return images
-    size = (protocol.size, protocol.size)
-    pixels = functional.interpolate(images.pixels, size=size, mode=protocol.interpolation, align_corners=False)
-    return replace(images, pixels=pixels)
-
-
-def _kept(path: Path, count: int) -> np.ndarray | None:
-    try:
-        vectors: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return vectors if vectors.ndim == 2 and len(vectors) == count and vectors.dtype == np.float32 else None
-
-
-def _save(path: Path, vectors: np.ndarray) -> None:
-    with path.open("wb") as stream:
-        np.save(stream, vectors, allow_pickle=False)
+def _crc(rows: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(rows, dtype=np.int64).data)

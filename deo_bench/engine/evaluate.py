@@ -10,15 +10,15 @@ import numpy as np
 import torch
 
 from deo_bench.data import Pack, Places
-from deo_bench.engine.embed import Evaluated, embed, joined
+from deo_bench.engine.embed import Evaluated
+from deo_bench.engine.predict import WAYS, Case
 from deo_bench.engine.request import Request
 from deo_bench.errors import UserError
-from deo_bench.probes import Fit, Prediction, Select
-from deo_bench.probes.images import ImageSource, LabelledImages
 from deo_bench.probes.intervals import interval, resamples
 from deo_bench.probes.metrics import METRICS, measure
 from deo_bench.registry import Registry
 from deo_bench.score import Score
+from deo_bench.store.embeddings import Embeddings
 from deo_bench.students import Student
 
 Fresh = Callable[[Pack], Student]
@@ -34,6 +34,7 @@ class Evaluator:
 
     def __post_init__(self) -> None:
         self._packs: dict[str, Pack] = {}
+        self.kept = Embeddings(self.places.cache / "embeddings")
 
     def pack(self, request: Request) -> Pack:
         """The pack of a request's task."""
@@ -47,63 +48,17 @@ class Evaluator:
     ) -> tuple[Score, dict[str, Any], int]:
         """A score, the arrays of its predictions, and how many images were encoded for it.
 
-        subject: the backbone, for probes on features; fresh: builds an untrained student, for probes that train one.
+        subject: the backbone, for probes that look at one; fresh: builds an untrained student, for those that train it.
         """
         pack = self.pack(request)
         rows = _rows(pack, request.partition, request.task)
-        needs = self.registry.get("probe", request.probe_part.use).facts.get("needs", "features")
-        encoded = 0
-        if needs == "images":
-            assert fresh is not None
-            prediction = self._on_images(request, pack, rows, fresh(pack))
-        else:
-            vectors = np.zeros((len(pack), 1), dtype=np.float32)
-            if needs == "features":
-                assert subject is not None
-                vectors, encoded = self._embedded(request, pack, rows["fit"], subject)
-            prediction = self._on_features(request, pack, rows, vectors)
-        report = rows["report"]
-        arrays: dict[str, Any] = {"truth": pack.labels[report], "scores": prediction.scores.astype(np.float32)}  # type: ignore[index]
-        if prediction.labels is not None:
-            arrays["predicted"] = prediction.labels
-        if pack.groups is not None:
-            arrays["groups"] = pack.groups[report]
-        return _scored(request, pack, prediction, arrays), arrays, encoded
-
-    def _embedded(self, request: Request, pack: Pack, fit: np.ndarray, subject: Evaluated) -> tuple[np.ndarray, int]:
-        """A subject's vectors, beside another's where it has one, and how many images were encoded for them."""
-        where = request.protocol, self.places.cache, self.device
-        vectors, encoded = embed(subject, pack, request.bands, *where)
-        if subject.beside is None:
-            return vectors, encoded
-        others, more = embed(subject.beside.subject, pack, subject.beside.bands, *where)
-        return joined([vectors, others], fit), encoded + more
-
-    def _on_features(
-        self, request: Request, pack: Pack, rows: dict[str, np.ndarray], vectors: np.ndarray
-    ) -> Prediction:
-        assert pack.labels is not None
-        fit = Fit(np.asarray(vectors[rows["fit"]]), pack.labels[rows["fit"]])
-        select = Select(np.asarray(vectors[rows["select"]]), pack.labels[rows["select"]])
-        probe = self._probe(request)
-        report = np.asarray(vectors[rows["report"]])
-        prediction: Prediction = probe.predict(fit, select, report, len(pack.classes), request.protocol.merge)
-        return prediction
-
-    def _on_images(self, request: Request, pack: Pack, rows: dict[str, np.ndarray], student: Student) -> Prediction:
-        assert pack.labels is not None
-
-        def images(role: str) -> ImageSource:
-            return ImageSource(pack.images, pack.bands, pack.unit, rows[role], pack.mean, pack.std)
-
-        fit = LabelledImages(images("fit"), pack.labels[rows["fit"]])
-        select = LabelledImages(images("select"), pack.labels[rows["select"]])
-        given = (student, fit, select, images("report"), len(pack.classes))
-        prediction: Prediction = self._probe(request).predict_images(*given, sees=request.bands, seed=0)
-        return prediction
-
-    def _probe(self, request: Request) -> Any:
-        return self.registry.build("probe", request.probe_part.use, options=request.probe_part.options)
+        probe = self.registry.build("probe", request.probe_part.use, options=request.probe_part.options)
+        way = WAYS[self.registry.get("probe", request.probe_part.use).facts.get("needs", "features")]
+        answered = way(Case(request, pack, rows, probe, subject, fresh, self.kept, self.device))
+        arrays = dict(answered.arrays)
+        if pack.groups is not None and len(arrays["truth"]) == len(rows["report"]):
+            arrays["groups"] = pack.groups[rows["report"]]
+        return _scored(request, pack, answered.chosen, arrays), arrays, answered.encoded
 
 
 def _rows(pack: Pack, partition: str, task: str) -> dict[str, np.ndarray]:
@@ -120,14 +75,14 @@ def _rows(pack: Pack, partition: str, task: str) -> dict[str, np.ndarray]:
     return rows
 
 
-def _scored(request: Request, pack: Pack, prediction: Prediction, arrays: dict[str, Any]) -> Score:
+def _scored(request: Request, pack: Pack, chosen: dict[str, Any], arrays: dict[str, Any]) -> Score:
     metric = request.metric
     truth, scores, labels = arrays["truth"], arrays["scores"], arrays.get("predicted")
     groups = arrays.get("groups")
     value = float(measure(metric, truth, scores, labels)[0])
     drawn = resamples(len(truth), request.protocol.bootstrap, request.task_content, request.partition, groups=groups)
     low, high = interval(metric, truth, scores, labels, drawn)
-    chosen = dict(prediction.chosen)
+    chosen = dict(chosen)
     return Score(
         subject=request.subject,
         task=request.task,

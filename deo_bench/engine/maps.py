@@ -11,9 +11,9 @@ from torch.nn import functional
 from deo_bench.backbone import Backbone
 from deo_bench.bands import BAND_SETS, convert, has_bands, select
 from deo_bench.data import Pack
-from deo_bench.engine.build import images_of
-from deo_bench.engine.embed import BATCH, resized
+from deo_bench.engine.embed import encoded
 from deo_bench.engine.request import MAPS_LEVEL, MapRequest
+from deo_bench.engine.view import View
 from deo_bench.errors import UserError
 from deo_bench.probes.protocols import ProtocolRecord
 from deo_bench.store.maps import COMPONENTS, FeatureMaps
@@ -58,13 +58,8 @@ def encode_maps(
     backbone: Backbone, pack: Pack, chosen: np.ndarray, bands: str, protocol: ProtocolRecord, device: torch.device
 ) -> np.ndarray:
     """Maps [N, C, H, W], float32, of the images as an embedding sees them: the same size, the same normalisation."""
-    backbone.eval()
-    parts = []
-    for start in range(0, len(chosen), BATCH):
-        images = resized(images_of(pack, chosen[start : start + BATCH], device, with_statistics=True), protocol)
-        features = backbone(images, bands, normalise=protocol.normalise, levels=(MAPS_LEVEL,))
-        parts.append(features.maps[MAPS_LEVEL].float().cpu().numpy())
-    return np.concatenate(parts)
+    batches = encoded(backbone, pack, View(protocol, bands), chosen, device, (MAPS_LEVEL,))
+    return np.concatenate([features.maps[MAPS_LEVEL].float().cpu().numpy() for features, _ in batches])
 
 
 def principal(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,9 +19,6 @@ from deo_bench.store import Run
 from deo_bench.store.runs import RUN_NAME
 from deo_bench.students import Student
 
-_MOST = 1000
-"""Blocks or stages that are looked for."""
-
 
 class PlainStudent(nn.Module):
     """A trained student, in evaluation mode until `.train()`.
@@ -48,7 +45,7 @@ class PlainStudent(nn.Module):
         self.unit: Unit = first.unit if unit is None else check_unit(unit, "load_student")
         self.mean, self.std = (self._in_unit(values) for values in (first.mean, first.std))
         self.num_features = student.width("default")
-        self.blocks = _numbered(student)
+        self.blocks = student.numbered_levels
         self.levels = (*student.levels, *self.blocks)
         self.train(student.training)
 
@@ -174,21 +171,6 @@ def _of_run(folder: Path, registry: Registry, which: str) -> tuple[Student, dict
     if problem := run.problem():
         raise UserError(problem)
     return stored_student(run, registry, which), {"run": run.name, "weights": which}
-
-
-def _numbered(student: Student) -> tuple[str, ...]:
-    """The names of every block or stage, shallow to deep; of a family that numbers none, its own three."""
-    found = []
-    for unit in ("block", "stage"):
-        for number in range(_MOST):
-            try:
-                student.stride(f"{unit}_{number}")
-            except UserError:
-                if number:
-                    break
-                continue
-            found.append(f"{unit}_{number}")
-    return tuple(found or student.levels)
 
 
 def _reflectance(unit: Unit, white: float) -> float:

@@ -22,7 +22,8 @@ from deo_bench.recipe.models import Table
 from deo_bench.recipe.resolve import TABLES, frozen_teacher
 from deo_bench.registry import Registry
 
-BASELINES = ("image_stats", "random_conv", "pixel_bag", "majority", "untrained")
+BASELINES = ("image_stats", "random_conv", "pixel_bag", "pixels", "majority", "untrained")
+"""Where a file says none; one that no task has use for (pixels, without maps of labels) is no row."""
 NOT_PARTS = ("majority", "untrained", "supervised")
 """Baselines that are no teacher: the majority class, the untrained student, a student trained with the labels."""
 

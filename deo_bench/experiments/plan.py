@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deo_bench.bands import BAND_SETS, band_set, has_bands
 from deo_bench.data import Places
+from deo_bench.declarations import Declaration
 from deo_bench.engine.request import REFERENCES, MapRequest, Request, probe_identity
 from deo_bench.errors import MissingInput, StoreError, UserError
 from deo_bench.experiments.checks import (
@@ -27,6 +28,7 @@ from deo_bench.experiments.subjects import (
     bound_row,
     check_start,
     check_weights,
+    gives,
     run_behind,
     shown_sets,
     untrained_rows,
@@ -128,6 +130,9 @@ def make_plan(experiment: Experiment, store: Path, data: Path | None = None, ski
     check_rows(plan.rows, experiment.path)
     for task in experiment.tasks:
         _attempt(plan, f"task {task.name}", skip_missing, lambda task=task: add_scores(plan, task))
+    if plan.requests:
+        asked = {request.subject for request in plan.requests}
+        plan.rows = [row for row in plan.rows if row.kind == "cell" or asked & {name for _, name in row.subjects}]
     check_asked(experiment, [row.recipe for row in plan.rows if row.recipe is not None])
     return plan
 
@@ -276,6 +281,7 @@ def _requests_of(
     plan: Plan, row: Row, task: NamedTask, content: str, protocol: ProtocolRecord, bands: str, label_kind: str
 ) -> list[Request]:
     registry = plan.experiment.registry
+    offered = gives(row, registry)
     if row.kind == "reference":
         assert row.part is not None
         probes = {row.part.use: PartTable(use=row.part.use, options=row.part.options)}
@@ -287,7 +293,7 @@ def _requests_of(
             for name, use in protocol.probes.items()
         }
     probes = {
-        name: part for name, part in probes.items() if label_kind in kinds_of(registry.get("probe", part.use).facts)
+        name: part for name, part in probes.items() if _suits(registry.get("probe", part.use), label_kind, offered)
     }
     found = []
     for _, subject in row.subjects:
@@ -299,6 +305,13 @@ def _requests_of(
                     own = str(registry.get("probe", part.use).facts.get("metric", ""))
                     found.append(Request(*given, weights, step, partition, label_kind, own))
     return found
+
+
+def _suits(probe: Declaration, label_kind: str, given: tuple[str, ...]) -> bool:
+    """Whether a probe is fitted on such labels, and a row gives what it needs; to be trained on takes a network."""
+    needs = probe.facts.get("needs", "features")
+    wanted = {"features": {"vectors"}, "maps": {"maps"}, "backbone": {"network"}}.get(needs, set())
+    return label_kind in kinds_of(probe.facts) and wanted <= set(given)
 
 
 def _weights_of(plan: Plan, row: Row, subject: str) -> list[tuple[str, int | None]]:

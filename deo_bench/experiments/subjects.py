@@ -67,6 +67,21 @@ def bound_row(cell: Row, teacher: PartTable, identifier: Identifier) -> Row:
     return Row(f"{cell.label} + {teacher.use}", "bound", subjects, recipe=cell.recipe, beside=teacher)
 
 
+def gives(row: Row, registry: Registry) -> tuple[str, ...]:
+    """What probes can be fitted on of a row: vectors, maps, and the network itself, which can be trained on.
+
+    Features beside another's are vectors alone, and trivial baselines have no weights.
+    """
+    if row.kind == "bound":
+        return ("vectors",)
+    if row.recipe is not None or row.kind == "reference" or row.part is None:
+        return ("vectors", "maps", "network")
+    facts = registry.get("teacher", row.part.use).facts
+    if facts.get("needs") == "bands":
+        return tuple(facts.get("gives", ("vectors", "maps")))
+    return ("vectors", "maps", "network")
+
+
 def run_behind(subject: str) -> str:
     """The run whose student a subject's features are from: of a bound the run before the plus, else itself."""
     return subject.removeprefix("backbones/").partition("+")[0] if "+" in subject else subject

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ class ImageSource:
     """Images of one role, read when asked for.
 
     pixels: [M, C, H, W], memory-mapped or not; bands: C canonical names; unit: of the pixels; index: [N] rows that
-    belong to the role; mean, std: [C] of the data set, in `unit`, or none.
+    belong to the role; mean, std: [C] of the data set, in `unit`, or none; shown: how a protocol shows them (its size).
     """
 
     pixels: np.ndarray
@@ -25,6 +26,7 @@ class ImageSource:
     index: np.ndarray
     mean: np.ndarray | None = None
     std: np.ndarray | None = None
+    shown: Callable[[Images], Images] | None = None
 
     def __len__(self) -> int:
         """How many images the role has."""
@@ -37,7 +39,8 @@ class ImageSource:
             None if each is None else torch.as_tensor(np.asarray(each), dtype=torch.float32)
             for each in (self.mean, self.std)
         )
-        return Images(pixels, self.bands, self.unit, mean, std)
+        images = Images(pixels, self.bands, self.unit, mean, std)
+        return images if self.shown is None else self.shown(images)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
+
+from deo_bench.errors import UserError
 
 TEMPORARY = ".*.tmp"
 """What is being written or deleted is called so; what is left of a killed process, too."""
@@ -49,6 +52,14 @@ def size_text(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" or size >= 99.95 else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def read_size(text: str, where: str = "--max-size") -> int:
+    """`500MB` or `20GB` in bytes (1 kB is 1000 bytes); where: what said it."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", text.strip().lower())
+    if not match:
+        raise UserError(f"{where} {text!r}: expected a size such as 500MB or 20GB")
+    return int(float(match[1]) * 1000 ** " kmgt".index(match[2] or " "))
 
 
 def standing(path: Path) -> Path:

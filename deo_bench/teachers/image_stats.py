@@ -10,7 +10,7 @@ from deo_bench.normalisation import Normalisation
 from deo_bench.teachers import Teacher, teacher
 
 
-@teacher("image_stats", needs="bands", weights="none", gated=False)
+@teacher("image_stats", needs="bands", gives=["vectors"], weights="none", gated=False)
 class ImageStats(Teacher):
     """The mean and the standard deviation of each band over an image, [2 C]; a baseline without training.
 

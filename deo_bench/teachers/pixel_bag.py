@@ -18,7 +18,14 @@ CHUNK = 1 << 20
 """Numbers that are held at once."""
 
 
-@teacher("pixel_bag", needs="bands", weights="none", gated=False, paper="https://papers.nips.cc/paper/3182")
+@teacher(
+    "pixel_bag",
+    needs="bands",
+    gives=["vectors"],
+    weights="none",
+    gated=False,
+    paper="https://papers.nips.cc/paper/3182",
+)
 class PixelBag(Teacher):
     """A kernel mean embedding of an image's pixels: random Fourier features (Rahimi and Recht, 2007), averaged.
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from deo_bench.cli.prune import read_age, read_size
+from deo_bench.cli.prune import read_age
 from deo_bench.errors import UserError
 from deo_bench.files import write_bytes
 from deo_bench.store import Lease, Store
+from deo_bench.store.disk import read_size
 from tests.cli.stored import Call, Stored, files, typed
 
 

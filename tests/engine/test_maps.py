@@ -16,7 +16,6 @@ from deo_bench.backbone import Backbone
 from deo_bench.bands import BAND_SETS
 from deo_bench.data import Pack
 from deo_bench.engine.build import Statistics
-from deo_bench.engine.embed import encode
 from deo_bench.engine.maps import encode_maps, evenly, feature_maps, pictures, principal
 from deo_bench.engine.request import MapRequest, Request
 from deo_bench.errors import UserError
@@ -25,6 +24,7 @@ from deo_bench.probes.protocols import ProtocolRecord, resolve
 from deo_bench.recipe import PartTable
 from deo_bench.registry import Registry
 from deo_bench.store.maps import read_maps, write_maps
+from tests.tiny import encode
 
 CPU = torch.device("cpu")
 S2 = BAND_SETS["s2_10"]

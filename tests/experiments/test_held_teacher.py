@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from deo_bench.data import Places
-from deo_bench.engine.embed import encode, joined
+from deo_bench.engine.embed import joined
 from deo_bench.engine.evaluate import Evaluator
 from deo_bench.engine.stored import stored_student
 from deo_bench.errors import MissingInput, StoreError, UserError
@@ -25,6 +25,7 @@ from deo_bench.reports.frame import read_scores
 from deo_bench.reports.wording import BLOCKS
 from deo_bench.store import Store
 from tests.experiments.conftest import Place, files
+from tests.tiny import encode
 
 TEACHER = """
 [data]

@@ -1,0 +1,224 @@
+"""What a probe says of a task's report split, by what it needs: vectors, maps, images, the backbone, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from deo_bench.backbone import Backbone, Normalise
+from deo_bench.data import Pack
+from deo_bench.engine.dense import KeptMaps, WindowMaps, kept_maps
+from deo_bench.engine.embed import Evaluated, embed, joined, levels_of
+from deo_bench.engine.request import Request
+from deo_bench.engine.view import View
+from deo_bench.errors import UserError
+from deo_bench.features import Images
+from deo_bench.probes import Fit, Prediction, Select
+from deo_bench.probes.confusion import confusion_matrices
+from deo_bench.probes.images import ImageSource, LabelledImages
+from deo_bench.probes.maps import MapSource
+from deo_bench.store.embeddings import Embeddings
+from deo_bench.students import Student
+
+SHOWN = 6
+"""Maps of classes that are kept to be looked at, spread evenly over the report split."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A probe's predictions as they are kept: arrays by name, the settings chosen, and how many images were encoded."""
+
+    arrays: dict[str, Any]
+    chosen: dict[str, Any] = field(default_factory=dict)
+    encoded: int = 0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request with everything that its probe may need.
+
+    rows: by role; subject: the backbone, for what looks at one; fresh: builds an untrained student, for what trains it.
+    """
+
+    request: Request
+    pack: Pack
+    rows: dict[str, np.ndarray]
+    probe: Any
+    subject: Evaluated | None
+    fresh: Callable[[Pack], Student] | None
+    kept: Embeddings
+    device: torch.device
+
+    @property
+    def view(self) -> View:
+        """How the images are shown; what a protocol takes away, it takes from the report split alone."""
+        return View(self.request.protocol, self.request.bands)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Of all images."""
+        assert self.pack.labels is not None
+        return self.pack.labels
+
+    def backbone(self) -> Backbone:
+        """The subject, on the device."""
+        assert self.subject is not None
+        return self.subject.load(self.pack).to(self.device)
+
+
+def from_vectors(case: Case) -> Answered:
+    """Of a probe that is fitted on pooled vectors."""
+    vectors, encoded = _vectors(case)
+    if case.request.protocol.absent:
+        assert case.subject is not None
+        view = replace(case.view, absent=case.request.protocol.absent)
+        shown, more = embed(case.subject, case.pack, view, case.kept, case.device, case.rows["report"])
+        return _probed(case, vectors, shown, encoded + more)
+    return _probed(case, vectors, None, encoded)
+
+
+def from_nothing(case: Case) -> Answered:
+    """Of a probe that looks at labels alone; of maps every pixel is a sample."""
+    if case.labels.ndim < 3:
+        return _probed(case, np.zeros((len(case.pack), 1), dtype=np.float32), None, 0)
+    fit = _pixels_of(case, "fit")
+    given = (Fit(np.zeros((len(fit), 1), np.float32), fit), Select(np.zeros((0, 1), np.float32), fit[:0]))
+    said = case.probe.predict(*given, np.zeros((1, 1), np.float32), len(case.pack.classes), case.request.protocol.merge)
+    report = case.labels[case.rows["report"]]
+    return _dense_answer(case, (np.full_like(each, said.labels[0])[None] for each in report), {}, 0)
+
+
+def from_images(case: Case) -> Answered:
+    """Of a probe that trains a fresh student on the images."""
+    assert case.fresh is not None
+    source = _images(case, lambda images: replace(images, pixels=images.pixels.to(case.device)))
+    return _trained(case, case.fresh(case.pack).to(case.device), source, "native")
+
+
+def from_backbone(case: Case) -> Answered:
+    """Of a probe that goes on from the backbone's weights."""
+    source = _images(case, lambda images: case.view.sized(replace(images, pixels=images.pixels.to(case.device))))
+    return _trained(case, case.backbone(), source, case.request.protocol.normalise)
+
+
+def from_maps(case: Case) -> Answered:
+    """Of a probe that is fitted on frozen maps."""
+    dates = [case.pack] if case.pack.later is None else [case.pack, case.pack.at_later()]
+    encoded = 0
+    if case.request.protocol.window is None:
+        assert case.subject is not None
+        given = (case.view, case.probe.levels, case.kept, case.device)
+        found = [kept_maps(case.subject, pack, *given) for pack in dates]
+        arrays, encoded = [maps for maps, _ in found], sum(count for _, count in found)
+
+        def source(role: str) -> MapSource:
+            labels = None if role == "report" else case.labels
+            size = (case.labels.shape[1], case.labels.shape[2])
+            return KeptMaps(arrays, case.rows[role], labels, size, case.device)
+
+    else:
+        backbone = case.backbone()
+        levels = levels_of(backbone, case.probe.levels)
+
+        def source(role: str) -> MapSource:
+            labels = None if role == "report" else case.labels
+            given = (backbone, dates, case.view, levels, case.rows[role], labels)
+            return WindowMaps(*given, int(case.request.protocol.window or 0), case.device)
+
+    sources = [source(role) for role in ("fit", "select", "report")]
+    maps, chosen = case.probe.predict_maps(*sources, len(case.pack.classes), case.pack.ignore, 0)
+    return _dense_answer(case, maps, chosen, encoded)
+
+
+WAYS: dict[str, Callable[[Case], Answered]] = {
+    "features": from_vectors,
+    "nothing": from_nothing,
+    "images": from_images,
+    "backbone": from_backbone,
+    "maps": from_maps,
+}
+"""By a probe's fact `needs`."""
+
+
+def _vectors(case: Case) -> tuple[np.ndarray, int]:
+    """A subject's vectors, beside another's where it has one, and how many images were encoded for them."""
+    assert case.subject is not None
+    vectors, encoded = embed(case.subject, case.pack, case.view, case.kept, case.device)
+    beside = case.subject.beside
+    if beside is None:
+        return vectors, encoded
+    view = replace(case.view, bands=beside.bands)
+    others, more = embed(beside.subject, case.pack, view, case.kept, case.device)
+    return joined([vectors, others], case.rows["fit"]), encoded + more
+
+
+def _probed(case: Case, vectors: np.ndarray, report: np.ndarray | None, encoded: int) -> Answered:
+    fit, select = (_taken(vectors, case.rows[role]) for role in ("fit", "select"))
+    shown = _taken(vectors, case.rows["report"]) if report is None else report
+    labels = {role: case.labels[case.rows[role]] for role in ("fit", "select")}
+    given = (Fit(fit, labels["fit"]), Select(select, labels["select"]), shown, len(case.pack.classes))
+    return _answered(case, case.probe.predict(*given, case.request.protocol.merge), encoded)
+
+
+def _taken(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows of an array; where they follow one another it stays mapped, and no copy is made."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
+        return np.asarray(vectors[rows[0] : rows[-1] + 1])
+    return np.asarray(vectors[rows])
+
+
+def _images(case: Case, shown: Callable[[Images], Images]) -> Callable[[str], ImageSource]:
+    """The images of a role, as `shown` brings them to the backbone."""
+    pack = case.pack
+    return lambda role: ImageSource(pack.images, pack.bands, pack.unit, case.rows[role], pack.mean, pack.std, shown)
+
+
+def _trained(case: Case, backbone: Any, images: Callable[[str], ImageSource], normalise: Normalise) -> Answered:
+    fit, select = (LabelledImages(images(role), case.labels[case.rows[role]]) for role in ("fit", "select"))
+    given = (backbone, fit, select, images("report"), len(case.pack.classes))
+    prediction = case.probe.predict_images(*given, sees=case.request.bands, seed=0, normalise=normalise)
+    return _answered(case, prediction, 0)
+
+
+def _answered(case: Case, prediction: Prediction, encoded: int) -> Answered:
+    truth, scores = case.labels[case.rows["report"]], prediction.scores.astype(np.float32)
+    if len(scores) != len(truth):  # what was measured repeatedly, not image by image
+        truth = np.zeros(len(scores), dtype=np.int64)
+    arrays: dict[str, Any] = {"truth": truth, "scores": scores}
+    if prediction.labels is not None:
+        arrays["predicted"] = prediction.labels
+    return Answered(arrays, dict(prediction.chosen), encoded)
+
+
+def _dense_answer(case: Case, maps: Any, chosen: dict[str, Any], encoded: int) -> Answered:
+    """Confusion matrices image by image, and a few of the maps."""
+    rows, classes = case.rows["report"], len(case.pack.classes)
+    places = np.unique(np.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).round().astype(np.int64))
+    counts, shown, done = [], [], 0
+    for said in maps:
+        truth = case.labels[rows[done : done + len(said)]]
+        counts.append(confusion_matrices(truth, said, classes, case.pack.ignore))
+        shown += [said[place - done] for place in places if done <= place < done + len(said)]
+        done += len(said)
+    if done != len(rows):
+        raise UserError(f"probe {case.request.probe!r} predicted {done} maps of {len(rows)} images")
+    confusion = np.concatenate(counts)
+    kind = np.uint8 if classes <= 256 else np.int16
+    arrays = {
+        "truth": confusion.sum(2),
+        "scores": confusion.astype(np.int32),
+        "shown": np.stack(shown).astype(kind),
+        "shown_truth": np.stack([case.labels[rows[place]] for place in places]),
+        "shown_images": places,
+    }
+    return Answered(arrays, dict(chosen), encoded)
+
+
+def _pixels_of(case: Case, role: str) -> np.ndarray:
+    """The labels of a role's pixels, those that are ignored left out."""
+    pixels = np.concatenate([case.labels[row].ravel() for row in case.rows[role]])
+    return pixels if case.pack.ignore is None else pixels[pixels != case.pack.ignore]
