@@ -16,6 +16,7 @@ from deo_bench.data.scenes.uses import USES
 from deo_bench.data.scenes.write import (
     LABELLINGS,
     Sizes,
+    benchmark_fingerprint,
     benchmark_scene,
     pack_benchmark,
     pretraining_pair,
@@ -30,6 +31,15 @@ PRETRAINING = "4f2603e76fbf3c43"
 """Of the first 12 scenes to pre-train on, of seed 0."""
 FINER = {2: "a57fba4a950f2080", 4: "b6f077fedc5c428a"}
 """Of the first 6 of them in RGB, by how many times finer."""
+PIXELS = "df584102f9a1b20310a703f54ba06ee1c6d37a6ffbad097251d84d3eab665f7b"
+"""Of the images of 5, 2 and 3 scenes, which every task on them shares."""
+CONTENTS = {
+    "scenes-cover": "eee9ae3d298827741fb95486aa4dc96409ee36ad7eb407ac00adad843ae2112a",
+    "scenes-moisture": "c2e1f44e7f65cdd8408fb0265527c41ce9d13ff5f8669f20105e50463e75062d",
+    "scenes-parcels": "c0e7c4e59259e5b44d21184deaa641903825dbedd17d3fe64585f8714605deb0",
+    "scenes-uses": "78248f6cfef6908a8a10bb997157be1e37fcce774117888b157d41eef9911ca3",
+}
+"""Of the packs of so many scenes: images, labels, splits and all that is said of them."""
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +54,13 @@ def test_numbers_that_change_need_a_new_generator_version() -> None:
         digest.update(scene.image.astype("<i2").tobytes())
         digest.update(repr((scene.factors, scene.uses)).encode())
     assert (write.GENERATOR, digest.hexdigest()[:16]) == (1, DIGEST), "bump GENERATOR, and pin the new digest here"
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_packs_keep_every_byte_that_they_had(places: Places, name: str) -> None:
+    pack = pack_benchmark(places, name, SMALL)
+    assert (pack.pixels, pack.content) == (PIXELS, CONTENTS[name])
+    assert benchmark_fingerprint(name, SMALL) == f"{name} generator 1, 5+2+3 images"
 
 
 def test_finer_pictures_do_not_change_the_images_beside_them() -> None:
