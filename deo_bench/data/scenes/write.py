@@ -1,4 +1,4 @@
-"""The benchmark `scenes`: images under four labels, written in GEO-Bench's own format and packed by its reader."""
+"""The benchmark `scenes`: images under five labels, written in GEO-Bench's own format and packed by its reader."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from filelock import FileLock
 from deo_bench.data import Pack, Places
 from deo_bench.data.geobench import pack_data_set
 from deo_bench.data.geobench_writer import LabelType, write_dataset
+from deo_bench.data.scenes.land import LAND, land_cover
 from deo_bench.data.scenes.render import MOISTURE, PARCELS, Scene, render
 from deo_bench.data.scenes.spectra import BANDS, MATERIALS
 from deo_bench.data.scenes.uses import SIZE, USES
@@ -22,8 +23,8 @@ from deo_bench.draws import numpy_generator
 GENERATOR = 1
 """The generator's version: bumped when the same numbers would give another picture; a golden test sees it forgotten."""
 
-BENCHMARK = "classification_v1.0"
-"""The folder that GEO-Bench keeps such data sets in."""
+CLASSIFICATION, SEGMENTATION = "classification_v1.0", "segmentation_v1.0"
+"""The folders that GEO-Bench keeps such data sets in."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,16 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Labelling:
-    """One way to label a scene: the classes, and a class or a truth value for each."""
+    """One way to label a scene: the classes, and one of them, a truth value for each, or one of them a pixel."""
 
     label_type: LabelType
     classes: tuple[str, ...]
     label: Callable[[Scene], int | np.ndarray]
+
+    @property
+    def benchmark(self) -> str:
+        """The folder that GEO-Bench would keep it in."""
+        return SEGMENTATION if self.label_type == "segmentation" else CLASSIFICATION
 
 
 def _visible(scene: Scene) -> np.ndarray:
@@ -60,8 +66,9 @@ LABELLINGS: dict[str, Labelling] = {
     ),
     "scenes-parcels": Labelling("single", PARCELS, lambda scene: scene.factors.layout),
     "scenes-uses": Labelling("multi", USES, _visible),
+    "scenes-land": Labelling("segmentation", LAND, lambda scene: land_cover(scene.classes)),
 }
-"""The four classification tasks by name."""
+"""The tasks on the images of the benchmark, by name."""
 
 
 def benchmark_scene(index: int) -> Scene:
@@ -86,16 +93,19 @@ def benchmark_fingerprint(name: str, sizes: Sizes) -> str:
 
 
 def pack_benchmark(places: Places, name: str, sizes: Sizes) -> Pack:
-    """A task of the benchmark as a pack; the first call writes all four, each is packed when it is asked for."""
+    """A task of the benchmark as a pack, made when it is asked for; the first call writes its whole folder."""
     version = "-".join(str(part) for part in (f"v{GENERATOR}", *astuple(sizes)))
     root = places.cache / "scenes" / version
-    write_benchmark(root, sizes)
+    write_benchmark(root, sizes, LABELLINGS[name].benchmark)
     return pack_data_set(Places(root, places.cache), name, unit="dn")
 
 
-def write_benchmark(root: Path, sizes: Sizes) -> None:
-    """Write the data sets that are not under `root` yet, in one process at a time; each appears whole or not at all."""
-    folder = root / BENCHMARK
+def write_benchmark(root: Path, sizes: Sizes, benchmark: str = CLASSIFICATION) -> None:
+    """Write the data sets that are not under `root` yet, in one process at a time; each appears whole or not at all.
+
+    benchmark: which folder of them.
+    """
+    folder = root / benchmark
     if not _missing(folder):
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +121,8 @@ def write_benchmark(root: Path, sizes: Sizes) -> None:
 
 
 def _missing(folder: Path) -> list[str]:
-    return [name for name in LABELLINGS if not (folder / name).is_dir()]
+    wanted = (name for name, labelling in LABELLINGS.items() if labelling.benchmark == folder.name)
+    return [name for name in wanted if not (folder / name).is_dir()]
 
 
 def _generate(names: list[str], sizes: Sizes) -> tuple[np.ndarray, dict[str, list[int | np.ndarray]]]:
@@ -134,7 +145,7 @@ def _write(folder: Path, name: str, images: np.ndarray, labels: list[int | np.nd
     write_dataset(
         folder,
         dataset_name=name,
-        benchmark_name=BENCHMARK,
+        benchmark_name=labelling.benchmark,
         bands=BANDS,
         label_type=labelling.label_type,
         class_names=labelling.classes,

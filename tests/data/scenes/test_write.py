@@ -38,6 +38,7 @@ CONTENTS = {
     "scenes-moisture": "c2e1f44e7f65cdd8408fb0265527c41ce9d13ff5f8669f20105e50463e75062d",
     "scenes-parcels": "c0e7c4e59259e5b44d21184deaa641903825dbedd17d3fe64585f8714605deb0",
     "scenes-uses": "78248f6cfef6908a8a10bb997157be1e37fcce774117888b157d41eef9911ca3",
+    "scenes-land": "ea63961046f3e35f4b0cc5b4ca456669ffe174dd9d112d4228b533a26150b270",
 }
 """Of the packs of so many scenes: images, labels, splits and all that is said of them."""
 
@@ -96,12 +97,13 @@ def test_the_reader_finds_what_was_rendered(places: Places, name: str) -> None:
     }
 
 
-def test_the_four_tasks_share_their_images_and_differ_in_their_labels(places: Places) -> None:
+def test_the_tasks_share_their_images_and_differ_in_their_labels(places: Places) -> None:
     packs = [pack_benchmark(places, name, SMALL) for name in LABELLINGS]
     assert len({pack.pixels for pack in packs}) == 1
-    assert len({pack.content for pack in packs}) == 4
-    assert [pack.label_kind for pack in packs] == ["single", "single", "single", "multi"]
-    assert [len(pack.classes) for pack in packs] == [len(MATERIALS), len(MOISTURE), len(PARCELS), len(USES)]
+    assert len({pack.content for pack in packs}) == 5
+    assert [pack.label_kind for pack in packs] == ["single", "single", "single", "multi", "segmentation"]
+    assert [pack.ignore for pack in packs] == [None, None, None, None, 255]
+    assert [len(pack.classes) for pack in packs] == [len(MATERIALS), len(MOISTURE), len(PARCELS), len(USES), 12]
 
 
 def test_made_again_elsewhere_the_content_is_the_same(places: Places, tmp_path: Path) -> None:
@@ -122,12 +124,18 @@ def test_what_is_written_is_not_written_again(places: Places, monkeypatch: pytes
     assert len(pack_benchmark(places, "scenes-moisture", SMALL)) == SMALL.total
 
 
+def test_a_folder_is_written_when_one_of_its_tasks_is_asked_for(tmp_path: Path) -> None:
+    pack_benchmark(Places(None, tmp_path), "scenes-land", SMALL)
+    written = {path.relative_to(tmp_path / "scenes" / "v1-5-2-3") for path in tmp_path.glob("scenes/*/*/scenes-*")}
+    assert written == {Path("segmentation_v1.0/scenes-land")}
+
+
 def test_a_killed_writing_is_taken_up(tmp_path: Path) -> None:
     write_benchmark(tmp_path, SMALL)
     folder = tmp_path / "classification_v1.0"
     (folder / "scenes-parcels").rename(folder / ".scenes-parcels.0123.tmp")
     write_benchmark(tmp_path, SMALL)
-    assert sorted(path.name for path in folder.iterdir()) == sorted(LABELLINGS)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(set(LABELLINGS) - {"scenes-land"})
 
 
 def test_streams_to_train_on_are_disjoint_from_the_benchmark() -> None:
