@@ -57,3 +57,16 @@ def check_split(features: np.ndarray, labels: np.ndarray, num_classes: int, role
     check_labels(labels, num_classes, role)
     if len(features) != len(labels):
         raise UserError(f"the {role} split has {len(features)} rows of features and {len(labels)} of labels")
+
+
+def check_values(features: np.ndarray, values: np.ndarray, role: str, width: int | None) -> None:
+    """Features of one role, and as many finite numbers [N] to be predicted from them."""
+    check_features(features, role, width)
+    if values.ndim != 1 or len(values) != len(features):
+        raise UserError(
+            f"values of the {role} split have shape {values.shape} and its features {features.shape}; "
+            "a regression takes one value a row"
+        )
+    finite = np.isfinite(values)
+    if not finite.all():
+        raise UserError(f"the {role} split's value in row {int(finite.argmin())} is not finite")
