@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from deo_bench.declarations import Count, Positive
 from deo_bench.probes import Fit, Prediction, Probe, Select, probe
-from deo_bench.probes.checks import check_features, check_split
+from deo_bench.probes.checks import check_features, check_split, check_values
 
 SPARE = 16
 """Candidates kept beyond k: rounding may reorder so many before a row has to be searched again."""
@@ -22,14 +22,14 @@ BANK, QUERIES = 16_384, 1024
 Metric = Literal["l2", "cosine"]
 
 
-@probe("knn", paper="https://arxiv.org/abs/1805.01978")
+@probe("knn", kinds=["single", "multi", "regression"], paper="https://arxiv.org/abs/1805.01978")
 class Knn(Probe):
     """k nearest neighbours of the fit split, with a plain vote or one weighted by exp(likeness / temperature).
 
     Likeness is the cosine, or minus half the squared distance (on unit vectors the two differ by a constant). Of
     equal distances the lowest index is nearer, of equal votes the lowest class wins. Scores are the shares of the
-    vote; of zeros and ones, the neighbours' (weighted) mean label. Fitted on *fit* alone, also where a protocol
-    merges, and on all of it where it holds fewer than k.
+    vote; of zeros and ones, and of numbers, the neighbours' (weighted) mean label. Fitted on *fit* alone, also where a
+    protocol merges, and on all of it where it holds fewer than k.
     """
 
     def __init__(
@@ -44,7 +44,10 @@ class Knn(Probe):
 
     def predict(self, fit: Fit, select: Select, report: np.ndarray, num_classes: int, merge: bool) -> Prediction:
         """The vote of the nearest in *fit*; `chosen` says how many voted where they are fewer than k."""
-        check_split(fit.features, fit.labels, num_classes, "fit", None)
+        if num_classes:
+            check_split(fit.features, fit.labels, num_classes, "fit", None)
+        else:
+            check_values(fit.features, fit.labels, "fit", None)
         check_features(report, "report", fit.features.shape[1])
         k = min(self.k, len(fit.features))
         places, likeness = nearest_rows(fit.features, report, k, self.metric)
@@ -53,7 +56,7 @@ class Knn(Probe):
             voices = np.exp((likeness - likeness[:, :1]) / self.temperature)
             voices /= voices.sum(1, keepdims=True)
         scores = _tally(fit.labels[places], voices, num_classes)
-        labels = scores.argmax(1) if fit.labels.ndim == 1 else None
+        labels = scores.argmax(1) if num_classes and fit.labels.ndim == 1 else None
         return Prediction(scores, labels, {} if k == self.k else {"k": k})
 
 
@@ -148,7 +151,11 @@ def _search(bank: np.ndarray, query: Tensor, k: int, metric: Metric, mean: np.nd
 
 
 def _tally(labels: np.ndarray, voices: np.ndarray, num_classes: int) -> np.ndarray:
-    """Shares of the vote [Q, num_classes] from the neighbours' labels [Q, k] or [Q, k, num_classes]."""
+    """Shares of the vote [Q, num_classes] from the neighbours' labels [Q, k] or [Q, k, num_classes]; the mean [Q, 1]
+    of numbers.
+    """
+    if num_classes == 0:
+        return np.asarray((voices * labels).sum(1, keepdims=True))
     if labels.ndim == 3:
         return np.einsum("qk,qkc->qc", voices, labels.astype(np.float64))
     scores = np.zeros((len(labels), num_classes))

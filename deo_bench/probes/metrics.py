@@ -62,13 +62,17 @@ def macro_map(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.
 def expected_calibration_error(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """How far the top probability is from being right that often [R], in `ECE_BINS` bins of equal width.
 
-    The mean over bins of |accuracy - confidence|, by the bins' shares (Guo et al. 2017, equation 3).
+    The mean over bins of |accuracy - confidence|, by the bins' shares (Guo et al. 2017, equation 3). Of zeros and ones
+    every label's probability is held against how often that label is there.
     """
-    top, right = scores.max(1), (scores.argmax(1) == truth).astype(np.float64)
+    if truth.ndim == 2:
+        top, right = scores.astype(np.float64), truth.astype(np.float64)
+    else:
+        top, right = scores.max(1, keepdims=True), (scores.argmax(1) == truth).astype(np.float64)[:, None]
     places = np.clip(np.ceil(top * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
-    bins = np.eye(ECE_BINS)[places]
-    gap = np.abs(weights @ (bins * (right - top)[:, None]))
-    return np.asarray(gap.sum(1) / weights.sum(1))
+    off = np.zeros((len(top), ECE_BINS))
+    np.add.at(off, (np.arange(len(top))[:, None], places), right - top)
+    return np.asarray(np.abs(weights @ off).sum(1) / weights.sum(1) / top.shape[1])
 
 
 def mean_value(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -118,7 +122,7 @@ METRICS = {
     "macro_f1": Metric(macro_f1, "labels", ("single", "multi")),
     "micro_map": Metric(micro_map, "scores", ("multi",)),
     "macro_map": Metric(macro_map, "scores", ("multi",)),
-    "ece": Metric(expected_calibration_error, "scores", ("single",), "min"),
+    "ece": Metric(expected_calibration_error, "scores", ("single", "multi"), "min"),
     "miou": Metric(miou, "scores", ("segmentation", "change")),
     "pixel_accuracy": Metric(pixel_accuracy, "scores", ("segmentation", "change")),
     "pixel_f1": Metric(pixel_f1, "scores", ("segmentation", "change")),

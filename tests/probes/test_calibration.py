@@ -10,11 +10,13 @@ import torch
 from scipy.optimize import minimize_scalar
 from threadpoolctl import threadpool_limits
 from torch.nn import functional as F
+from torchmetrics import CalibrationError
 
 from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Select
 from deo_bench.probes.calibration import COLDEST, HOTTEST, Calibration, fitted_temperature
 from deo_bench.probes.linear import Linear
+from deo_bench.probes.metrics import measure
 
 K = 3
 
@@ -81,6 +83,25 @@ def test_a_calibrated_classifier_keeps_its_temperature() -> None:
     assert fitted_temperature(logits, np.array([0, 0, 0, 1])) == pytest.approx(1, rel=1e-9)
     # Half the logits, twice as unsure as it may be.
     assert fitted_temperature(logits / 2, np.array([0, 0, 0, 1])) == pytest.approx(0.5, rel=1e-9)
+
+
+@pytest.mark.parametrize("is_multi", [False, True])
+def test_its_metric_is_torchmetrics_calibration_error_and_a_temperature_lowers_it(is_multi: bool) -> None:
+    fit, select, (report, truth), num = Fit(*made(40, 0)), Select(*made(400, 1)), made(2000, 2), K
+    if is_multi:
+        fit, select = Fit(fit.features, several(fit.labels)), Select(select.features, several(select.labels))
+        truth, num = several(truth), 2
+    errors = []
+    for temperature in ("none", "select"):
+        sure = Calibration(temperature=temperature, num_c=1, log10_low=3, log10_high=3)
+        scores = sure.predict(fit, select, report, num, False).scores
+        errors.append(measure("ece", truth, scores)[0])
+        settings = {"task": "binary"} if is_multi else {"task": "multiclass", "num_classes": K}
+        theirs = CalibrationError(**settings, n_bins=15, norm="l1")
+        given = (scores.ravel(), truth.ravel()) if is_multi else (scores, truth)
+        expected = theirs(*(torch.from_numpy(np.asarray(each)) for each in given))
+        assert errors[-1] == pytest.approx(expected.item(), abs=1e-6)
+    assert errors[1] < errors[0]
 
 
 def test_where_there_is_no_best_the_end_is_taken() -> None:

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from threadpoolctl import threadpool_limits
 
 from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Prediction, Probe, Select
-from deo_bench.probes.knn import nearest_rows
+from deo_bench.probes.knn import Knn, nearest_rows
 from deo_bench.registry import Registry
 
 Run = Callable[..., Prediction]
@@ -145,3 +145,19 @@ def test_mistakes_are_one_line(run, data, change, message):
     with pytest.raises(UserError, match=message) as caught:
         run(*change(*data), 4)
     assert "\n" not in str(caught.value)
+
+
+def test_of_numbers_the_neighbours_mean_is_scikit_learns():
+    generator = np.random.default_rng(5)
+    bank, values, queries = generator.normal(size=(60, 4)), generator.normal(size=60), generator.normal(size=(9, 4))
+    theirs = KNeighborsRegressor(3).fit(bank, values).predict(queries)
+    found = Knn(k=3).predict(Fit(bank, values), Select(bank[:0], values[:0]), queries, 0, True)
+    assert found.labels is None and found.scores.shape == (9, 1)
+    np.testing.assert_allclose(found.scores[:, 0], theirs, rtol=1e-12)
+    weights = KNeighborsRegressor(3, weights=lambda distance: np.exp(-np.square(distance) / 2 / 0.07))
+    found = Knn(k=3, vote="weighted").predict(Fit(bank, values), Select(bank[:0], values[:0]), queries, 0, True)
+    np.testing.assert_allclose(found.scores[:, 0], weights.fit(bank, values).predict(queries), rtol=1e-9)
+    with pytest.raises(UserError, match="value in row 1 is not finite"):
+        Knn(k=3).predict(
+            Fit(bank, np.where(np.arange(60) == 1, np.inf, values)), Select(bank, values), queries, 0, True
+        )

@@ -112,6 +112,17 @@ def test_calibration_error_equals_torchmetrics(single):
     assert measure("ece", np.array([0] * 8 + [1] * 2), sure)[0] == pytest.approx(0.2)
 
 
+def test_calibration_error_of_several_labels_is_of_all_decisions(multi):
+    truth, scores = multi
+    shares = 1 / (1 + np.exp(-scores.astype(np.float64)))
+    given = torch.from_numpy(shares).flatten(), torch.from_numpy(truth).flatten().long()
+    expected = reference.binary_calibration_error(*given, n_bins=15, norm="l1")
+    assert measure("ece", truth, shares)[0] == pytest.approx(expected.item(), abs=1e-6)
+    weights = np.random.default_rng(3).multinomial(len(truth), np.full(len(truth), 1 / len(truth)), size=2)
+    for row, value in zip(weights, measure("ece", truth, shares, weights=weights), strict=True):
+        assert measure("ece", np.repeat(truth, row, 0), np.repeat(shares, row, 0))[0] == pytest.approx(value)
+
+
 def test_given_labels_are_the_decision(single):
     truth, scores = single
     assert measure("accuracy", truth, scores, labels=truth)[0] == 1.0
