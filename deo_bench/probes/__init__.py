@@ -51,7 +51,8 @@ class Probe(ABC):
     """`__init__(*, options)`; the types keep the roles apart: a probe never meets the report split's labels.
 
     Facts. `needs`: `"features"` (left out), `"nothing"` (ignores them), `"images"` (trains a fresh student on the
-    images), `"backbone"` (is handed the backbone itself and images), or `"maps"` (a `DenseProbe`, on frozen maps).
+    images), `"backbone"` (is handed the backbone itself and images), `"maps"` (a `DenseProbe`, on frozen maps), or
+    `"truth"` (fits nothing: its `judge` holds features of *fit* against those of the report split, labels and all).
     `kinds`: the kinds of labels that it is fitted on, `["single", "multi"]` where left out. `metric`: of its scores,
     where it is not the protocol's for the kind of labels.
     """
