@@ -59,14 +59,21 @@ def check_split(features: np.ndarray, labels: np.ndarray, num_classes: int, role
         raise UserError(f"the {role} split has {len(features)} rows of features and {len(labels)} of labels")
 
 
-def check_values(features: np.ndarray, values: np.ndarray, role: str, width: int | None) -> None:
-    """Features of one role, and as many finite numbers [N] to be predicted from them."""
-    check_features(features, role, width)
-    if values.ndim != 1 or len(values) != len(features):
-        raise UserError(
-            f"values of the {role} split have shape {values.shape} and its features {features.shape}; "
-            "a regression takes one value a row"
-        )
-    finite = np.isfinite(values)
+def check_numbers(numbers: np.ndarray, role: str) -> None:
+    """Finite numbers [N] to be predicted, at least one."""
+    if len(numbers) == 0:
+        raise UserError(f"the {role} split is empty; a probe needs at least one sample in it")
+    if numbers.ndim != 1:
+        raise UserError(f"labels of the {role} split have shape {numbers.shape}; a regression takes one number a sample")
+    finite = np.isfinite(numbers)
     if not finite.all():
-        raise UserError(f"the {role} split's value in row {int(finite.argmin())} is not finite")
+        row = int(finite.argmin())
+        raise UserError(f"the {role} split's label {numbers[row]} (row {row}) is not a finite number")
+
+
+def check_regression(features: np.ndarray, numbers: np.ndarray, role: str, width: int | None) -> None:
+    """Features of one role, and as many finite numbers to be predicted from them."""
+    check_features(features, role, width)
+    check_numbers(numbers, role)
+    if len(features) != len(numbers):
+        raise UserError(f"the {role} split has {len(features)} rows of features and {len(numbers)} of labels")

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from deo_bench.declarations import Count, Positive
 from deo_bench.probes import Fit, Prediction, Probe, Select, probe
-from deo_bench.probes.checks import check_features, check_split, check_values
+from deo_bench.probes.checks import check_features, check_regression, check_split
 
 SPARE = 16
 """Candidates kept beyond k: rounding may reorder so many before a row has to be searched again."""
@@ -47,7 +47,7 @@ class Knn(Probe):
         if num_classes:
             check_split(fit.features, fit.labels, num_classes, "fit", None)
         else:
-            check_values(fit.features, fit.labels, "fit", None)
+            check_regression(fit.features, fit.labels, "fit", None)
         check_features(report, "report", fit.features.shape[1])
         k = min(self.k, len(fit.features))
         places, likeness = nearest_rows(fit.features, report, k, self.metric)

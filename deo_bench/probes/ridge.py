@@ -11,7 +11,7 @@ from torch import Tensor
 from deo_bench.declarations import Count
 from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Prediction, Probe, Select, probe
-from deo_bench.probes.checks import check_features, check_values
+from deo_bench.probes.checks import check_features, check_regression
 
 BLOCK = 16_384
 """Rows of features read in one go: they may be memory-mapped."""
@@ -42,12 +42,12 @@ class Ridge(Probe):
     def predict(self, fit: Fit, select: Select, report: np.ndarray, num_classes: int, merge: bool) -> Prediction:
         """Values [N, 1] of the report split; `chosen` holds alpha and whether it lies on the edge of the grid."""
         width = fit.features.shape[-1]
-        check_values(fit.features, fit.labels, "fit", None)
+        check_regression(fit.features, fit.labels, "fit", None)
         check_features(report, "report", width)
         scale = _spread(fit.features) if self.standardise else torch.ones(width, dtype=torch.float64)
         problem, place = _Problem(fit.features, fit.labels, scale), 0
         if len(self.grid) > 1 or (merge and len(select.features)):
-            check_values(select.features, select.labels, "select", width)
+            check_regression(select.features, select.labels, "select", width)
         if len(self.grid) > 1:
             wrong = problem.predict(select.features, self.grid) - select.labels[:, None].astype(np.float64)
             place = int(np.square(wrong).mean(0).argmin())

@@ -157,7 +157,7 @@ def test_of_numbers_the_neighbours_mean_is_scikit_learns():
     weights = KNeighborsRegressor(3, weights=lambda distance: np.exp(-np.square(distance) / 2 / 0.07))
     found = Knn(k=3, vote="weighted").predict(Fit(bank, values), Select(bank[:0], values[:0]), queries, 0, True)
     np.testing.assert_allclose(found.scores[:, 0], weights.fit(bank, values).predict(queries), rtol=1e-9)
-    with pytest.raises(UserError, match="value in row 1 is not finite"):
+    with pytest.raises(UserError, match="label inf .row 1. is not a finite number"):
         Knn(k=3).predict(
             Fit(bank, np.where(np.arange(60) == 1, np.inf, values)), Select(bank, values), queries, 0, True
         )

@@ -93,7 +93,7 @@ def test_mistakes_are_one_line(splits) -> None:
         Ridge(log10_low=2, log10_high=1)
     with pytest.raises(UserError, match="the select split is empty"):
         Ridge().predict(fit, Select(select.features[:0], select.labels[:0]), report, 0, False)
-    with pytest.raises(UserError, match="value in row 3 is not finite"):
+    with pytest.raises(UserError, match="label nan .row 3. is not a finite number"):
         Ridge().predict(Fit(fit.features, np.where(np.arange(60) == 3, np.nan, fit.labels)), select, report, 0, False)
-    with pytest.raises(UserError, match="one value a row"):
+    with pytest.raises(UserError, match="one number a sample"):
         Ridge().predict(Fit(fit.features, np.eye(60)), select, report, 0, False)
