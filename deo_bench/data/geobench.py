@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from deo_bench.bands import Unit, check_unit
 from deo_bench.data import Data, Pack, Places, data
-from deo_bench.data.geobench_bands import corrected_names, unit_of
+from deo_bench.data.geobench_bands import NO_PICTURE, corrected_names, unit_of
 from deo_bench.data.geobench_files import Specifications, read_partitions, read_sample, read_specifications
 from deo_bench.data.join import join_fit_splits
 from deo_bench.data.pack import input_key, pack_once, write_pack
@@ -24,6 +25,18 @@ Unreadable = Literal["refuse", "skip"]
 
 READER = 1
 """Bumped when the same files would be packed to other content."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a data set is packed with."""
+
+    band_labels: BandLabels
+    unit: str | None
+    unreadable: Unreadable
+    picture: bool
+    ignore: int | None
+
 
 _ROLES = {"train": "fit", "valid": "select", "test": "report"}
 
@@ -50,16 +63,23 @@ def pack_data_set(
     band_labels: BandLabels = "published",
     unit: str | None = None,
     unreadable: Unreadable = "refuse",
+    picture: bool = False,
+    ignore: int | None = None,
 ) -> Pack:
     """A data set as a pack, its default partition in the roles, every other one as a smaller fit.
 
     `corrected` gives the bands their true names where the data set is known to publish wrong ones, and leaves out what
-    is no band. `skip` leaves out samples that cannot be read, and warns with their number.
+    is no band. `skip` leaves out samples that cannot be read, and warns with their number. picture: without the bands
+    that are beside the picture (heights, masks, hyperspectral planes). ignore: a class of pixels that means none; its
+    pixels become the pack's `ignore`, and the classes after it move up by one.
     """
     folder = find_data_set(places, name)
-    options = {"band_labels": band_labels, "unit": unit, "unreadable": unreadable}
+    options: dict[str, Any] = {"band_labels": band_labels, "unit": unit, "unreadable": unreadable}
+    options |= {"picture": True} if picture else {}
+    options |= {} if ignore is None else {"ignore": ignore}
     key = input_key(folder.name, _inputs(folder), options, READER)
-    return pack_once(places, key, lambda target: _build(folder, target, band_labels, unit, unreadable))
+    asked = Asked(band_labels, unit, unreadable, picture, ignore)
+    return pack_once(places, key, lambda target: _build(folder, target, asked))
 
 
 def _inputs(folder: Path) -> list[Path]:
@@ -67,18 +87,17 @@ def _inputs(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.name.endswith(kept))
 
 
-def _build(folder: Path, target: Path, band_labels: BandLabels, unit: str | None, unreadable: Unreadable) -> Pack:
+def _build(folder: Path, target: Path, asked: Asked) -> Pack:
     specs, partitions = read_specifications(folder), read_partitions(folder)
-    names: list[str | None] = list(specs.names)
-    if band_labels == "corrected":
-        names = corrected_names(specs.data_set, specs.names)
+    names = _names(specs, asked)
+    classes = _scored(folder, specs, asked.ignore)
     keep = [name is not None for name in names]
     bands = [name for name in names if name is not None]
     ids = [sample for split in _ROLES for sample in partitions["default"][split]]
     if len(set(ids)) != len(ids):
         raise UserError(f"{folder / 'default_partition.json'}: names a sample twice")
     notes: list[str] = []
-    if unreadable == "skip":
+    if asked.unreadable == "skip":
         ids, notes = _readable(folder, ids, specs, keep)
     if not ids:
         raise UserError(f"{folder}: there are no samples to read")
@@ -92,19 +111,36 @@ def _build(folder: Path, target: Path, band_labels: BandLabels, unit: str | None
     return write_pack(
         target,
         name=specs.data_set,
-        images=_images(folder, ids, specs, keep, labels),
+        images=_images(folder, ids, specs, keep, labels, asked.ignore),
         count=len(ids),
         bands=bands,
-        unit=_unit(folder, specs, bands, first, unit),
+        unit=_unit(folder, specs, bands, first, asked.unit),
         labels=labels,
-        classes=specs.classes,
+        classes=classes,
         splits=splits,
         partitions=_smaller(folder, partitions, rows, set(splits["fit"])),
         ignore=_ignored(specs),
-        band_labels=band_labels,
+        band_labels=asked.band_labels,
         notes=notes,
-        look_at_order=names == corrected_names(specs.data_set, specs.names),
+        look_at_order=_names(specs, asked) == _names(specs, replace(asked, band_labels="corrected")),
     )
+
+
+def _names(specs: Specifications, asked: Asked) -> list[str | None]:
+    """The name of each plane that is wanted, none for the others."""
+    names = list(specs.names) if asked.band_labels == "published" else corrected_names(specs.data_set, specs.names)
+    left_out = NO_PICTURE if asked.picture else ()
+    return [name if kind not in left_out else None for name, kind in zip(names, specs.kinds, strict=True)]
+
+
+def _scored(folder: Path, specs: Specifications, ignore: int | None) -> tuple[str, ...]:
+    """The names of the classes without the one that means none."""
+    if ignore is None:
+        return specs.classes
+    if specs.label_kind != "segmentation" or not 0 <= ignore < len(specs.classes) < 256:
+        what = f"{specs.label_kind}-label" if specs.label_kind != "segmentation" else "of pixels"
+        raise UserError(f"{folder}: ignore = {ignore} is no class to leave out: {len(specs.classes)} classes, {what}")
+    return specs.classes[:ignore] + specs.classes[ignore + 1 :]
 
 
 def _unit(folder: Path, specs: Specifications, bands: Sequence[str], first: np.ndarray, given: str | None) -> Unit:
@@ -124,7 +160,12 @@ def _empty_labels(specs: Specifications, count: int, first: np.ndarray) -> np.nd
 
 
 def _images(
-    folder: Path, ids: Sequence[str], specs: Specifications, keep: Sequence[bool], labels: np.ndarray
+    folder: Path,
+    ids: Sequence[str],
+    specs: Specifications,
+    keep: Sequence[bool],
+    labels: np.ndarray,
+    ignore: int | None,
 ) -> Iterator[np.ndarray]:
     """The images one by one; the labels are filled on the way."""
     shape: tuple[int, ...] | None = None
@@ -136,8 +177,14 @@ def _images(
             raise UserError(f"{path}: {image.shape}, the samples before it are {shape}")
         if specs.label_kind == "segmentation" and (label.min() < 0 or label.max() > np.iinfo(labels.dtype).max):
             raise UserError(f"{path}: classes from {label.min()} to {label.max()}, there are {len(specs.classes)}")
-        labels[row] = label
+        labels[row] = label if ignore is None else _without(np.asarray(label), ignore)
         yield image
+
+
+def _without(classes: np.ndarray, ignore: int) -> np.ndarray:
+    """Pixels of the class to ignore as 255, which means none, and the classes after it moved up."""
+    moved = classes.astype(np.int64) - (classes > ignore)
+    return np.where((classes == ignore) | (classes == 255), 255, moved)
 
 
 def _readable(
@@ -216,7 +263,14 @@ class GeoBenchImages(Data):
     def pack(self, places: Places) -> Pack:
         """The images of the fit splits, in the order of the names."""
         packs = [
-            pack_data_set(places, name, band_labels=self.band_labels, unit=self.unit, unreadable=self.unreadable)
+            pack_data_set(
+                places,
+                name,
+                band_labels=self.band_labels,
+                unit=self.unit,
+                unreadable=self.unreadable,
+                picture=True,
+            )
             for name in self.names
         ]
         return join_fit_splits(places, "+".join(pack.name for pack in packs), packs, self.patch)

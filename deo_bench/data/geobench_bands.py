@@ -71,6 +71,13 @@ m-SA-crop-type has Sentinel-2 on an 8-bit-like scale. m-brick-kiln has digital n
 cirrus and SWIR are an 8-bit rendering.
 """
 
+NO_PICTURE = ("Mask", "CloudProbability", "ElevationBand", "Height", "MultiBand", "HyperSpectralBands")
+"""Classes of bands that are beside a data set's picture, on a scale of their own.
+
+m-NeonTree has canopy height and hundreds of hyperspectral planes, ten times coarser than its RGB, which is what the
+field reports on; m-cashew-plant and m-SA-crop-type have the probability of cloud.
+"""
+
 _S2_13 = tuple(name for name in SPELLINGS if SPELLINGS[name].kind == "Sentinel2")
 CORRECTED: dict[str, dict[str, str | None]] = {
     "m-eurosat": dict(zip(_S2_13, (*_S2_13[:8], "B09", "B10", "B11", "B12", "B8A"), strict=True)),

@@ -34,11 +34,12 @@ _DATE = re.compile(r"_(\d{4}-\d{2}-\d{2}.*|NoDate)")
 
 @dataclass(frozen=True)
 class StoredBand:
-    """A band of the specifications: its label there, its canonical name, and how many planes it has."""
+    """A band of the specifications: its label and class there, its canonical name, and how many planes it has."""
 
     label: str
     name: str
     planes: int = 1
+    kind: str = "SpectralBand"
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class Specifications:
             for band in self.bands
             for plane in range(band.planes)
         )
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The class in `geobench.dataset` of each plane, in order."""
+        return tuple(band.kind for band in self.bands for _ in range(band.planes))
 
 
 def read_specifications(folder: Path) -> Specifications:
@@ -83,7 +89,7 @@ def _bands(specs: Record, path: Path) -> tuple[StoredBand, ...]:
         planes = (band.get("n_bands") or 1) if name else 0
         if not isinstance(name, str) or not isinstance(planes, int) or not 0 < planes < 10_000:
             raise UserError(f"{path}: a band without a name, or with an impossible number of planes")
-        found.append(StoredBand(name, published_name(band.name, name), planes))
+        found.append(StoredBand(name, published_name(band.name, name), planes, band.name))
     if not found or len({band.name for band in found}) < len(found):
         raise UserError(f"{path}: lists no bands, or one twice: {', '.join(band.label for band in found)}")
     return tuple(found)

@@ -14,6 +14,11 @@ _ALIASES = {
     "forestnet": ("forest-net", "forestnet-dataset"),
     "pv4ger": ("pv4ger-seg", "pv4ger-cls", "pv4ger-classification"),
     "brick-kiln": ("brick-kilns", "brickkiln", "bangladesh-brick-kiln", "sustainbench-brick-kiln"),
+    "chesapeake": ("chesapeake-landcover", "chesapeake-land-cover", "chesapeakecvpr"),
+    "cashew-plant": ("cashew-plantation", "smallholder-cashew", "benin-smallholder-cashews", "beninsmallholdercashews"),
+    "sa-crop-type": ("south-africa-crop-type", "southafricacroptype"),
+    "nz-cattle": ("nz-cattle-detection", "nzcattle"),
+    "neontree": ("neon-tree", "neontreeevaluation"),
     "fmow": (
         "functional-map-of-the-world", "fmow-rgb", "fmow-sentinel", "fmow-sentinel-2", "fmow-sentinel2", "fmow-s2",
         "fmow-full", "wilds-fmow",

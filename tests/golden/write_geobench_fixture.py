@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-ARCHIVE = Path(__file__).parent / "geobench.tar.xz"
+ARCHIVE = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "geobench.tar.xz"
 SPLITS = ("train", "train", "valid", "test")
 DAYS = (datetime.date(2020, 5, 17), datetime.date(2020, 8, 2))
 PARTITIONS = ("0.01x", "0.02x", "0.05x", "0.10x", "0.20x", "0.50x", "1.00x")
@@ -38,6 +38,8 @@ MEANS |= {"B8A": 2600, "B09": 732, "B10": 12, "B11": 1821, "B12": 1119, "R": 90,
 S2 = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
 EUROSAT = (*S2[:8], "B09", "B10", "B11", "B12", "B8A")
 BRICKS = ("B01", "B02", "B03", "B04", "B05", "B07", "B8A", "B08", "B11", "B12", "R", "G", "B")
+CASHEW = ["no data", "well-managed", "poorly managed", "none", "residential", "background", "uncertain"]
+EIGHT_BIT = dict.fromkeys(("Red", "Green", "Blue"), "uint8")
 
 
 @dataclass
@@ -73,8 +75,10 @@ def data_sets(gb: Any) -> dict[str, Made]:
     def maps(count: int, names: list[str] | None = None) -> Any:
         return gb.SegmentationClasses("label", 30, count, class_names=names)
 
-    neon = [*gb.make_rgb_bands(0.1), gb.dataset.ElevationBand("CHM", spatial_resolution=0.1)]
+    neon = [*gb.make_rgb_bands(0.1), gb.dataset.ElevationBand("CHM", spatial_resolution=1)]
     neon.append(gb.dataset.HyperSpectralBands("Neon", n_bands=4, spatial_resolution=1))
+    # Benin and South Africa have no cirrus band, and the probability of cloud in its place
+    clouded = [*twelve, gb.dataset.CloudProbability(("CLP", "CLM"), spatial_resolution=10)]
     seg = "segmentation_v1.0"
     return {
         "m-classes": Made(
@@ -93,10 +97,15 @@ def data_sets(gb: Any) -> dict[str, Made]:
         "m-bigearthnet": Made(
             twelve, gb.MultiLabelClassification(5, list("abcde")), "int16", size=6, coarse=True, rgb=colours
         ),
-        "m-cashew-plant": Made(list(gb.sentinel2_13_bands), maps(7), "int16", seg, dates=1, rgb=colours),
-        "m-SA-crop-type": Made(list(gb.sentinel2_13_bands), maps(10), "int16", seg),
+        "m-pv4ger": Made(gb.make_rgb_bands(1), gb.Classification(2, ["no solar pv", "solar pv"]), "uint8"),
+        "m-pv4ger-seg": Made(gb.make_rgb_bands(1), maps(2, ["background", "panel"]), "uint8", seg),
+        "m-nz-cattle": Made(gb.make_rgb_bands(1), maps(2, ["no cattle", "cattle"]), "uint8", seg, size=5),
+        "m-cashew-plant": Made(clouded, maps(7, CASHEW), "int16", seg, dates=1, rgb=colours),
+        "m-SA-crop-type": Made(clouded, maps(10), "int16", seg, dates=1),
         "m-chesapeake": Made([*gb.make_rgb_bands(1), gb.SpectralBand("NIR", ("nir",), 1, 0.84)], maps(7), "uint8", seg),
-        "m-NeonTree": Made(neon, maps(2, ["none", "tree"]), "int16", seg, extra={"CHM": "float32", "Red": "uint8"}),
+        "m-NeonTree": Made(
+            neon, maps(2, ["none", "tree"]), "int16", seg, size=8, coarse=True, extra={"CHM": "float32"} | EIGHT_BIT
+        ),
         "m-old": Made(ten[:3], classes, "int16", old=True),
         "m-semantic": Made(gb.make_rgb_bands(1), gb.label.SemanticSegmentation(3), "uint8", seg, pickled_map=True),
         "m-series": Made(ten[:2], classes, "int16", dates=2),
@@ -166,10 +175,9 @@ def write(gb: Any, folder: Path, made: Made) -> None:
         labels.setdefault(str(number % 3), []).append(f"id_{number}")
     partition.save(folder, "default")
     first = {**partition.partition_dict, "train": partition.partition_dict["train"][:1]}
-    gb.Partition(first).save(folder, "0.50x_train")
+    for name in PARTITIONS:
+        gb.Partition(partition.partition_dict if name == "1.00x" else first).save(folder, f"{name}_train")
     if made.statistics:
-        for name in PARTITIONS:
-            gb.Partition(partition.partition_dict if name == "1.00x" else first).save(folder, f"{name}_train")
         _, found = gb.compute_dataset_statistics(gb.GeobenchDataset(folder), n_value_per_image=None)
         (folder / "band_stats.json").write_text(json.dumps({name: stats.to_dict() for name, stats in found.items()}))
     if isinstance(made.label, gb.Classification) and not made.pickled_map:
@@ -190,7 +198,8 @@ def pixels(gb: Any, made: Made, rng: np.random.Generator) -> list[Any]:
     for date in DAYS[: made.dates] or (None,):
         for place, info in enumerate(made.bands):
             planes = getattr(info, "n_bands", None)
-            step = {20: 2, 60: 6}.get(info.spatial_resolution, 1) if made.coarse else 1
+            finest = made.bands[0].spatial_resolution
+            step = {20: 2, 60: 6, 1: 4 if finest < 1 else 1}.get(info.spatial_resolution, 1) if made.coarse else 1
             kind = made.extra.get(info.name, made.kind)
             if made.truth:
                 values = MEANS[made.truth[place]] * (1 + 0.2 * shade + rng.normal(0, 0.05, shade.shape))
@@ -222,6 +231,12 @@ def label_of(gb: Any, made: Made, rng: np.random.Generator, number: int) -> Any:
     return gb.Band(classes, made.label, 30, transform=None, crs=None)
 
 
+def names_of(label: Any) -> list[str] | None:
+    """The names of the classes, which the library's label types keep under three names."""
+    found = [getattr(label, name, None) for name in ("_class_names", "class_names", "class_name")]
+    return next((list(names) for names in found if names), None)
+
+
 def expected(gb: Any, folder: Path, made: Made) -> dict[str, np.ndarray]:
     """What the library reads: images [N, C, H, W], labels, and red, green, blue by name, in the order of the splits."""
     names = [band.name for band in gb.load_task_specs(folder).bands_info]
@@ -234,6 +249,8 @@ def expected(gb: Any, folder: Path, made: Made) -> dict[str, np.ndarray]:
             if made.rgb:
                 colours.append(np.moveaxis(sample.pack_to_3d(list(made.rgb), resample=True)[0], 2, 0))
     found = {"images": np.stack(images), "labels": np.array(labels), "bands": np.array(names)}
+    classes = names_of(gb.load_task_specs(folder).label_type)
+    found |= {"classes": np.array(classes)} if classes else {}
     if made.rgb:
         found["rgb"] = np.stack(colours)
     if made.statistics:

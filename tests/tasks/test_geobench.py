@@ -16,6 +16,7 @@ from deo_bench.errors import MissingInput, UserError
 from deo_bench.registry import Registry
 
 NAMES = ("m-eurosat", "m-forestnet", "m-so2sat", "m-pv4ger", "m-brick-kiln", "m-bigearthnet")
+MAPS = ("m-pv4ger-seg", "m-chesapeake", "m-cashew-plant", "m-SA-crop-type", "m-nz-cattle", "m-NeonTree")
 
 
 def written(root: Path, name: str) -> Places:
@@ -33,11 +34,35 @@ def written(root: Path, name: str) -> Places:
     return Places(root, root / "cache")
 
 
-def test_the_six_classification_sets_are_tasks_by_name() -> None:
-    tasks = Registry().all("task")
-    assert set(NAMES) <= set(tasks)
-    for name in NAMES:
-        assert tasks[name].summary and tasks[name].facts["data_sets"] and len(tasks[name].facts["splits"]) == 3
+def test_the_twelve_sets_are_tasks_by_name(tmp_path: Path) -> None:
+    tasks, nowhere = Registry().all("task"), Places(None, tmp_path)
+    for name in (*NAMES, *MAPS):
+        facts = tasks[name].facts
+        assert tasks[name].summary and facts["data_sets"] and len(facts["splits"]) == 3
+        kind = Registry().build("task", name).label_kind(nowhere)
+        assert kind == facts["labels"] and (kind == "segmentation") == (name in MAPS)
+
+
+def test_a_partition_without_a_class_moves_no_class(tmp_path: Path) -> None:
+    """Drawn without regard to classes: one training image, of the last class."""
+    ids, pixels = list("abcdef"), np.random.default_rng(0).integers(1, 99, (6, 13, 4, 4)).astype("int16")
+    for name, kind in (("m-eurosat", "single"), ("m-cashew-plant", "segmentation")):
+        labels = np.array([0, 1, 2, 0, 1, 2]) if kind == "single" else np.arange(96).reshape(6, 4, 4) // 32
+        write_dataset(
+            tmp_path / "own" / name,
+            dataset_name=name,
+            benchmark_name="own",
+            bands=BAND_SETS["s2_13"],
+            label_type=kind,  # type: ignore[arg-type]
+            class_names=("x", "y", "z"),
+            samples=zip(ids, pixels, labels, strict=True),
+            partition={"train": list("abcf"), "valid": ["d"], "test": ["e"]},
+            partitions={"0.01x_train": {"train": ["f"], "valid": ["d"], "test": ["e"]}},
+        )
+        pack = Registry().build("task", name).pack(Places(tmp_path, tmp_path / "cache"))
+        few = pack.partitions["0.01x_train"]
+        assert pack.labels is not None and np.unique(pack.labels[few]).tolist() == [2]
+        assert pack.classes == ("x", "y", "z")
 
 
 def test_a_named_task(tmp_path: Path) -> None:
