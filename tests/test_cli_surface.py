@@ -29,6 +29,7 @@ SURFACE = {
     "published": {"name", "--partition", "--task", "--format"},
     "data list": {"--store", "--data", "--parts"},
     "data check": {"names", "--store", "--data", "--parts"},
+    "data download": {"names", "--store", "--data", "--parts"},
     "data pack": {"names", "--store", "--data", "--parts"},
     "new": {"kind", "name", "--into"},
     "catalogue": {"--check", "--root"},

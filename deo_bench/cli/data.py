@@ -1,4 +1,4 @@
-"""`deo-bench data`: what images are there, whether they are sound, and packing them now."""
+"""`deo-bench data`: what images are there, how to get the rest, whether they are sound, and packing them now."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from deo_bench.data import Pack, Places
 
 data = typer.Typer(
-    help="Say what data are there, check them, pack them now.", no_args_is_help=True, rich_markup_mode=None
+    help="Say what data are there, download the rest, check them, pack them now.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 NamesArgument = Annotated[list[str], typer.Argument(help="Tasks by name, or experiments (file or preset).")]
@@ -71,16 +73,49 @@ def pack(names: NamesArgument, store: StoreOption = STORE, where: DataOption = N
         typer.echo(f"{label}: {len(packed)} images, {packed.images.nbytes / 1e6:.0f} MB, content {packed.content[:12]}")
 
 
+@data.command()
+def download(
+    names: NamesArgument, store: StoreOption = STORE, where: DataOption = None, parts: PartsOption = None
+) -> None:
+    """Download data sets into the folder of data, check and unpack them; goes on where an earlier call stopped."""
+    from deo_bench.cli.downloads import bring
+    from deo_bench.data import Places
+
+    places = Places.of(store, where)
+    offered = [(label, source, source.downloads(places)) for label, _, source in _sources(names, parts)]
+    wanted = dict.fromkeys((label, each) for label, _, files in offered for each in files)
+    if wanted and places.root is None:
+        raise MissingInput("no folder of data is given", "say --data FOLDER, or set DEO_BENCH_DATA or GEO_BENCH_DIR")
+    for label, source, files in offered:
+        if not files:
+            found = source.inputs(places)  # missing ones that nobody offers are a MissingInput with a remedy
+            typer.echo(f"{label}: nothing to download, " + (f"it is at {found[0]}" if found else "it is generated"))
+    for label, each in wanted:
+        assert places.root is not None
+        bring(label, each, places.root)
+
+
 def _state(registry: Registry, declared: Declaration, places: Places) -> str:
     """Whether a part's data are there, as far as that can be said without options and without reading them."""
     required = [option.name for option in declared.options.values() if option.default is REQUIRED]
     if required:
         return f"needs {', '.join(f'{name} = …' for name in required)}"
     try:
-        found = registry.build(declared.kind, declared.name).inputs(places)
+        part = registry.build(declared.kind, declared.name)
+        found = part.inputs(places)
     except MissingInput as error:
-        return f"missing: {error}"
-    return "there: " + ", ".join(map(str, found)) if found else "generated when it is needed"
+        sizes = sum(each.bytes for each in part.downloads(places))
+        return f"missing: {error}" + (f" ({sizes / 1e9:.2f} GB)" if sizes else "")
+    if not found:
+        return "generated when it is needed"
+    return f"there: {', '.join(map(str, found))} ({sum(map(_size, found)) / 1e9:.2f} GB)"
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of what stands in a folder."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
 
 
 def _sources(names: list[str], parts: list[Path] | None) -> Iterator[Source]:
@@ -113,9 +148,10 @@ def _of_experiment(name: str) -> Iterator[Source]:
 
 def _described(pack: Pack) -> str:
     count, _, height, width = pack.images.shape
-    lines = [f"{count} images of {height} x {width} px, {pack.unit}, {pack.images.dtype}, content {pack.content[:12]}"]
+    what = "images" if pack.later is None else "pairs of images at two dates"
+    lines = [f"{count} {what} of {height} x {width} px, {pack.unit}, {pack.images.dtype}, content {pack.content[:12]}"]
     if pack.labels is not None:
-        lines.append(f"{pack.label_kind}-label, {len(pack.classes)} classes: {', '.join(pack.classes)}")
+        lines.append(_labels(pack))
     if pack.splits:
         lines.append("splits: " + ", ".join(f"{role} {len(rows)}" for role, rows in pack.splits.items()))
     if pack.groups is not None:
@@ -123,6 +159,17 @@ def _described(pack: Pack) -> str:
     lines.append(f"band names as {pack.band_labels}; mean and standard deviation:")
     lines += [f"  {band:<4} {m:10.4g} {s:10.4g}" for band, m, s in zip(pack.bands, pack.mean, pack.std, strict=True)]
     return "\n".join(f"  {line}" for line in lines)
+
+
+def _labels(pack: Pack) -> str:
+    assert pack.labels is not None
+    if pack.label_kind == "regression":
+        low, high = pack.labels.min(), pack.labels.max()
+        return f"a number an image, from {low:.6g} to {high:.6g}, mean {pack.labels.mean():.6g}"
+    maps = {"segmentation": "maps of", "change": "maps of change,"}
+    kind = maps.get(pack.label_kind, f"{pack.label_kind}-label,")
+    ignored = f"; pixels of {pack.ignore} count nowhere" if pack.label_kind in maps and pack.ignore is not None else ""
+    return f"{kind} {len(pack.classes)} classes: {', '.join(pack.classes)}{ignored}"
 
 
 def _tell_shared(label: str, pack: Pack, trained: list[tuple[str, Pack]]) -> int:

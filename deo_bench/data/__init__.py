@@ -7,12 +7,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from deo_bench.bands import Unit
 from deo_bench.errors import MissingInput, UserError
 from deo_bench.registry import decorator
+
+if TYPE_CHECKING:
+    from deo_bench.data.download import Download
 
 SPLITS = ("fit", "select", "report")
 """The roles of a split: what is fitted on, what chooses, what is reported. Data sets call them train, valid, test."""
@@ -125,6 +129,10 @@ class Data(ABC):
 
     def inputs(self, places: Places) -> tuple[Path, ...]:
         """Files and folders that the images are read from, found but not read; none for what is generated."""
+        return ()
+
+    def downloads(self, places: Places) -> tuple[Download, ...]:
+        """The files that `deo-bench data download` brings, as a task's `downloads`; none where nobody offers them."""
         return ()
 
     def fingerprint(self, places: Places) -> str:

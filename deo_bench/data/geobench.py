@@ -12,8 +12,10 @@ import numpy as np
 
 from deo_bench.bands import Unit, check_unit
 from deo_bench.data import Data, Pack, Places, data
+from deo_bench.data.download import Download
 from deo_bench.data.geobench_bands import NO_PICTURE, corrected_names, unit_of
 from deo_bench.data.geobench_files import Specifications, read_partitions, read_sample, read_specifications
+from deo_bench.data.geobench_hub import archives
 from deo_bench.data.join import join_fit_splits
 from deo_bench.data.pack import input_key, pack_once, write_pack
 from deo_bench.data.pack_checks import skipped_note
@@ -48,8 +50,9 @@ def find_data_set(places: Places, name: str) -> Path:
     candidates = [root / name, *sorted(root.glob(f"*/{name}"))] if not Path(name).is_absolute() else [Path(name)]
     found = [path for path in candidates if (path / "task_specs.pkl").is_file()]
     if not found:
+        how = f"download it (`deo-bench data download {name}`)" if archives(name) else "download it"
         raise MissingInput(
-            f"{where}: no {name}/task_specs.pkl under {root}", "download it, or point --data at the folder that has it"
+            f"{where}: no {name}/task_specs.pkl under {root}", f"{how}, or point --data at the folder that has it"
         )
     if len(found) > 1:
         raise UserError(f"{where} is there twice: {found[0]} and {found[1]}; say {found[0].relative_to(root)} for one")
@@ -259,6 +262,10 @@ class GeoBenchImages(Data):
     def inputs(self, places: Places) -> tuple[Path, ...]:
         """The data sets' folders."""
         return tuple(find_data_set(places, name) for name in self.names)
+
+    def downloads(self, places: Places) -> tuple[Download, ...]:
+        """The archives of the data sets that are published."""
+        return archives(*self.names)
 
     def pack(self, places: Places) -> Pack:
         """The images of the fit splits, in the order of the names."""

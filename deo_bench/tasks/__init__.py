@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deo_bench.data import Pack, Places
 from deo_bench.registry import decorator
+
+if TYPE_CHECKING:
+    from deo_bench.data.download import Download
 
 
 class Task(ABC):
@@ -26,6 +30,14 @@ class Task(ABC):
 
     def inputs(self, places: Places) -> tuple[Path, ...]:
         """Files and folders that the task is read from, found but not read; none for what is generated."""
+        return ()
+
+    def downloads(self, places: Places) -> tuple[Download, ...]:
+        """The files that `deo-bench data download` brings, one `Download` each, with their places under the root.
+
+        Given from a literal (address, sha256 or md5, bytes, how to unpack), without a network; `inputs` then finds what
+        they became. None for what is generated, and for what nobody offers.
+        """
         return ()
 
     def fingerprint(self, places: Places) -> str:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from deo_bench.data import Pack, Places
+from deo_bench.data.download import Download
 from deo_bench.data.geobench import find_data_set, pack_data_set
+from deo_bench.data.geobench_hub import archives
 from deo_bench.errors import UserError
 from deo_bench.tasks import Task, task
 
@@ -99,6 +101,10 @@ class _Folder(Task):
     def inputs(self, places: Places) -> tuple[Path, ...]:
         """The data set's folder."""
         return (find_data_set(places, self.folder),)
+
+    def downloads(self, places: Places) -> tuple[Download, ...]:
+        """The archive of a published data set."""
+        return archives(self.folder)
 
     def pack(self, places: Places) -> Pack:
         """The data set, its default partition in the roles, the others as smaller fits."""

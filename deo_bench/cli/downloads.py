@@ -1,0 +1,43 @@
+"""Draws a download while it works: its size and the room there is, a bar, what came of it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from deo_bench.data.download import Download
+
+_STAGES = {"download": "downloading", "check": "checking", "unpack": "unpacking"}
+
+
+def bring(label: str, download: Download, root: Path) -> None:
+    """Download one file, and say before what it is and after where it is."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    from deo_bench.data.download import fetch
+
+    if download.is_there(root):
+        typer.echo(f"{label}: there already, {download.place(root)}")
+        return
+    columns = (BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    progress = Progress(TextColumn("{task.description}", markup=False), *columns, console=Console(stderr=True))
+    bars = {}
+    with progress:
+        for step in fetch(download, root):
+            if step.stage not in bars:
+                if step.stage == "download":
+                    progress.console.print(_said(label, download, root, step.total), markup=False, highlight=False)
+                bars[step.stage] = progress.add_task(f"{_STAGES[step.stage]} {label}", total=step.total)
+            progress.update(bars[step.stage], completed=step.done, total=step.total)
+    typer.echo(f"{label}: {download.place(root)}")
+
+
+def _said(label: str, download: Download, root: Path, total: int | None) -> str:
+    size = f"{total / 1e9:.3f} GB" if total else "of a size that nobody says"
+    free = shutil.disk_usage(root).free
+    return f"{label}: {download.url}, {size}, to {download.place(root)}; {free / 1e9:.1f} GB are free"
