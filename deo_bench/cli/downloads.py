@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from deo_bench.data.download import Download
 
 _STAGES = {"download": "downloading", "check": "checking", "unpack": "unpacking"}
@@ -26,14 +28,19 @@ def bring(label: str, download: Download, root: Path) -> None:
         return
     columns = (BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     progress = Progress(TextColumn("{task.description}", markup=False), *columns, console=Console(stderr=True))
-    bars = {}
-    with progress:
+    bars: dict[str, TaskID] = {}
+    try:
         for step in fetch(download, root):
-            if step.stage not in bars:
+            if not bars:
                 if step.stage == "download":
-                    progress.console.print(_said(label, download, root, step.total), markup=False, highlight=False)
+                    typer.echo(_said(label, download, root, step.total), err=True)
+                progress.start()
+            if step.stage not in bars:
                 bars[step.stage] = progress.add_task(f"{_STAGES[step.stage]} {label}", total=step.total)
             progress.update(bars[step.stage], completed=step.done, total=step.total)
+    finally:
+        if bars:
+            progress.stop()
     typer.echo(f"{label}: {download.place(root)}")
 
 

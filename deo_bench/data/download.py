@@ -12,7 +12,7 @@ from typing import Literal
 from uuid import uuid4
 
 from deo_bench.data.transfer import Step, Transfer, has_changed, transfer
-from deo_bench.data.unpack import Archive, unpack
+from deo_bench.data.unpack import Archive, Damaged, unpack
 from deo_bench.errors import MissingInput, StoreError, UserError
 from deo_bench.files import cannot_write, one_at_a_time, read_json, write_json
 
@@ -160,6 +160,9 @@ def _unpacked(download: Download, place: Path, part: Path) -> Iterator[Step]:
         if lacks:
             raise UserError(f"{download.url}: has no {', '.join(lacks)}; it is not what was expected")
         inner.rename(place)
+    except Damaged as error:
+        part.unlink()
+        raise Damaged(f"{error}; it was deleted, try again") from None
     except OSError as error:
         raise cannot_write(place, error) from error
     finally:

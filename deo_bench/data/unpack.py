@@ -25,16 +25,21 @@ _DAMAGED = (
 _JUNK = ("__MACOSX", ".DS_Store")
 
 
+class Damaged(UserError):
+    """An archive that cannot be read to its end."""
+
+
 def unpack(archive: Path, kind: Archive, folder: Path, what: str) -> Iterator[Step]:
     """All files of an archive below a folder, step by step; `what` is what errors call it.
 
-    Names that reach out of the folder, links and devices are a UserError, as is a damaged archive; what would not fit
-    on the disk is refused before a byte of it is written. Rights and owners are not taken over.
+    Names that reach out of the folder, links and devices are a UserError, as is a damaged archive (`Damaged`); what
+    would not fit on the disk is refused before a byte of it is written. Rights and owners are not taken over.
     """
     try:
         yield from (_unzip if kind == "zip" else _untar)(archive, folder, what)
     except _DAMAGED as error:
-        raise UserError(f"{what}: is no whole {kind} ({error or type(error).__name__})") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
+        raise Damaged(f"{what}: is no whole {kind} ({reason})") from None
 
 
 def _unzip(archive: Path, folder: Path, what: str) -> Iterator[Step]:

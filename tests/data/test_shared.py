@@ -34,3 +34,20 @@ def test_without_a_common_band_or_size_nothing_can_be_equal() -> None:
     one = pack(np.zeros((1, 3, 4, 4)))
     assert shared_images(one, np.arange(1), replace(one, bands=("VV", "VH", "B12")), np.arange(1)) == []
     assert shared_images(one, np.arange(1), pack(np.zeros((1, 3, 5, 5))), np.arange(1)) == []
+
+
+def test_of_two_dates_either_is_enough() -> None:
+    """A pair whose later image was trained on shows it, whichever side has two dates."""
+    images = np.random.default_rng(0).integers(0, 3000, (6, 3, 4, 4)).astype(np.uint16)
+    pairs = replace(pack(images[:3]), later=images[3:], labels=np.zeros((3, 4, 4), np.uint8), classes=("no", "yes"))
+    trained = pack(images[[4, 0]])
+    assert shared_images(trained, np.arange(2), pairs, np.arange(3)) == [(1, 0), (0, 1)]
+    assert shared_images(pairs, np.arange(3), trained, np.arange(2)) == [(1, 0), (0, 1)]
+    assert shared_images(pairs, np.arange(3), pairs, np.array([2])) == [(2, 2)]
+
+
+def test_what_is_said_of_images_is_not_looked_at() -> None:
+    images = np.random.default_rng(0).integers(0, 3000, (2, 3, 4, 4)).astype(np.uint16)
+    numbers = replace(pack(images), labels=np.array([0.5, 1.5], dtype=np.float32))
+    maps = replace(pack(images), labels=np.zeros((2, 4, 4), np.uint8), ignore=255)
+    assert shared_images(numbers, np.array([0]), maps, np.arange(2)) == [(0, 0)]
