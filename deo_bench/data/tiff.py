@@ -67,21 +67,33 @@ def read_scene(path: Path, bands: Sequence[str] = (), nodata: float | None = Non
             raise UserError(f"{path}: its {file.count} bands have no descriptions; say bands = [their names in order]")
         if len(named) != file.count:
             raise UserError(f"{path}: has {file.count} bands, {len(named)} are named: {', '.join(map(str, named))}")
-        dtypes = {np.dtype(kind) for kind in file.dtypes}
-        claimed = file.count * file.height * file.width * max(dtype.itemsize for dtype in dtypes)
-        if claimed > _RATIO * path.stat().st_size:
-            raise UserError(f"{path}: claims {claimed} bytes of pixels and has {path.stat().st_size}; made up")
-        dtype = np.result_type(*dtypes)
-        if dtype.kind not in "iuf":
-            raise UserError(f"{path}: pixels are {dtype}, expected whole or real numbers")
         return Scene(
             path=path,
             bands=_canonical(named, path),
             height=file.height,
             width=file.width,
-            dtype=np.dtype(np.float32) if dtype == np.float64 else dtype,
+            dtype=_type_of(file, path),
             nodata=file.nodata if nodata is None else nodata,
         )
+
+
+def read_layers(path: Path) -> np.ndarray:
+    """All pixels [C, H, W] of a GeoTIFF, by whatever names; one that claims more than it has is an error."""
+    with _opened(path) as file:
+        dtype = _type_of(file, path)
+        return _read(file, None, path).astype(dtype, copy=False)
+
+
+def _type_of(file: Any, path: Path) -> np.dtype:
+    """The numbers that a file's pixels are, once it has the bytes for what it claims."""
+    dtypes = {np.dtype(kind) for kind in file.dtypes}
+    claimed = file.count * file.height * file.width * max(dtype.itemsize for dtype in dtypes)
+    if claimed > _RATIO * path.stat().st_size:
+        raise UserError(f"{path}: claims {claimed} bytes of pixels and has {path.stat().st_size}; made up")
+    dtype = np.result_type(*dtypes)
+    if dtype.kind not in "iuf":
+        raise UserError(f"{path}: pixels are {dtype}, expected whole or real numbers")
+    return np.dtype(np.float32) if dtype == np.float64 else dtype
 
 
 def _canonical(labels: Sequence[str], path: Path) -> tuple[str, ...]:
