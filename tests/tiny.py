@@ -13,7 +13,7 @@ from deo_bench.bands import BAND_SETS
 from deo_bench.data import Pack
 from deo_bench.engine.embed import encoded
 from deo_bench.engine.view import View
-from deo_bench.probes.protocols import ProtocolRecord
+from deo_bench.probes.record import ProtocolRecord
 
 SIZE = 16
 

@@ -15,7 +15,7 @@ from deo_bench.engine.embed import encoded
 from deo_bench.engine.request import MAPS_LEVEL, MapRequest
 from deo_bench.engine.view import View
 from deo_bench.errors import UserError
-from deo_bench.probes.protocols import ProtocolRecord
+from deo_bench.probes.record import ProtocolRecord
 from deo_bench.store.maps import COMPONENTS, FeatureMaps
 
 LARGEST_PICTURE = 256

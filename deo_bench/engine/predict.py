@@ -17,7 +17,7 @@ from deo_bench.engine.request import Request
 from deo_bench.engine.view import View
 from deo_bench.errors import UserError
 from deo_bench.features import Images
-from deo_bench.probes import Fit, Prediction, Select
+from deo_bench.probes import Fit, Labelled, Prediction, Select
 from deo_bench.probes.confusion import confusion_matrices
 from deo_bench.probes.images import ImageSource, LabelledImages
 from deo_bench.probes.maps import MapSource
@@ -81,6 +81,14 @@ def from_vectors(case: Case) -> Answered:
     return _probed(case, vectors, None, encoded)
 
 
+def from_truth(case: Case) -> Answered:
+    """Of a probe that fits and chooses nothing and judges the report split by its labels."""
+    vectors, encoded = _vectors(case)
+    fit, report = (_taken(vectors, case.rows[role]) for role in ("fit", "report"))
+    given = (Fit(fit, case.labels[case.rows["fit"]]), Labelled(report, case.labels[case.rows["report"]]))
+    return _answered(case, case.probe.judge(*given, len(case.pack.classes)), encoded)
+
+
 def from_nothing(case: Case) -> Answered:
     """Of a probe that looks at labels alone; of maps every pixel is a sample."""
     if case.labels.ndim < 3:
@@ -136,6 +144,7 @@ def from_maps(case: Case) -> Answered:
 
 WAYS: dict[str, Callable[[Case], Answered]] = {
     "features": from_vectors,
+    "truth": from_truth,
     "nothing": from_nothing,
     "images": from_images,
     "backbone": from_backbone,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from deo_bench.probes.protocols import ProtocolRecord
+from deo_bench.probes.record import ProtocolRecord
 from deo_bench.recipe import PartTable, digest
 from deo_bench.registry import Registry
 

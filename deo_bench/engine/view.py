@@ -15,7 +15,7 @@ from deo_bench.bands import has_bands
 from deo_bench.engine.checks import warn_of_units
 from deo_bench.errors import UserError
 from deo_bench.features import Features, Images
-from deo_bench.probes.protocols import ProtocolRecord
+from deo_bench.probes.record import ProtocolRecord
 
 
 @dataclass(frozen=True)

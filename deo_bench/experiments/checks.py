@@ -12,7 +12,7 @@ from deo_bench.errors import UserError, nearest, unknown
 from deo_bench.experiments.file import Experiment
 from deo_bench.experiments.subjects import Row, first_bands
 from deo_bench.probes import kinds_of
-from deo_bench.probes.protocols import ProtocolRecord, resolve
+from deo_bench.probes.record import ProtocolRecord, resolve
 from deo_bench.recipe import Identifier, PartTable, Recipe
 from deo_bench.recipe.identity import named_parts
 from deo_bench.registry import Registry

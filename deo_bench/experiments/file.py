@@ -14,8 +14,8 @@ from deo_bench.bands import BAND_SETS
 from deo_bench.declarations import PART_NAME, Count, Whole
 from deo_bench.errors import UserError, nearest, shown, unknown
 from deo_bench.experiments.expect import Expect
-from deo_bench.probes.protocols import ProtocolRecord
-from deo_bench.probes.protocols import resolve as resolve_protocol
+from deo_bench.probes.record import ProtocolRecord
+from deo_bench.probes.record import resolve as resolve_protocol
 from deo_bench.recipe import Located, PartTable, find_preset, merge, parse_value, part, read_toml, set_path
 from deo_bench.recipe.checking import checked, plain, refuse_repeats
 from deo_bench.recipe.models import Table

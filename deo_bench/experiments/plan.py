@@ -34,7 +34,7 @@ from deo_bench.experiments.subjects import (
     untrained_rows,
 )
 from deo_bench.probes import kinds_of
-from deo_bench.probes.protocols import ProtocolRecord
+from deo_bench.probes.record import ProtocolRecord
 from deo_bench.recipe import Identifier, PartTable, Recipe, canonical
 from deo_bench.store import Store
 
@@ -310,8 +310,8 @@ def _requests_of(
 def _suits(probe: Declaration, label_kind: str, given: tuple[str, ...]) -> bool:
     """Whether a probe is fitted on such labels, and a row gives what it needs; to be trained on takes a network."""
     needs = probe.facts.get("needs", "features")
-    wanted = {"features": {"vectors"}, "maps": {"maps"}, "backbone": {"network"}}.get(needs, set())
-    return label_kind in kinds_of(probe.facts) and wanted <= set(given)
+    wanted = {"features": "vectors", "truth": "vectors", "maps": "maps", "backbone": "network"}.get(needs)
+    return label_kind in kinds_of(probe.facts) and (wanted is None or wanted in given)
 
 
 def _weights_of(plan: Plan, row: Row, subject: str) -> list[tuple[str, int | None]]:

@@ -11,7 +11,7 @@ from deo_bench.experiments.file import Experiment, checked_settings, named_task
 from deo_bench.experiments.plan import Plan, PlannedRun, add_scores
 from deo_bench.experiments.subjects import Row, baseline_row, check_weights
 from deo_bench.files import read_json
-from deo_bench.probes.protocols import resolve
+from deo_bench.probes.record import resolve
 from deo_bench.recipe import Identifier, PartTable, Recipe
 from deo_bench.registry import Registry
 from deo_bench.store import Run, Store

@@ -64,7 +64,7 @@ def check_numbers(numbers: np.ndarray, role: str) -> None:
     if len(numbers) == 0:
         raise UserError(f"the {role} split is empty; a probe needs at least one sample in it")
     if numbers.ndim != 1:
-        raise UserError(f"labels of the {role} split have shape {numbers.shape}; a regression takes one number a sample")
+        raise UserError(f"labels of the {role} split have shape {numbers.shape}; expected one number a sample")
     finite = np.isfinite(numbers)
     if not finite.all():
         row = int(finite.argmin())

@@ -27,13 +27,14 @@ BLOCK = 4096
 
 @probe("linear_sgd", kinds=["single", "multi"], paper="https://arxiv.org/abs/1708.03888")
 class LinearSgd(Probe):
-    """A linear layer trained with LARS, SGD or AdamW and a cosine; of all settings the best on *select* is kept.
+    """A linear layer trained with LARS, SGD or AdamW; of all settings the best on *select* is kept.
 
     Every pair of `learning_rates` (each times batch / 256) and `weight_decays` has a layer of its own; all see the
     same batches, in one pass over the features. The first maximum of accuracy on *select* at the end wins (of zeros
     and ones, of micro-mAP; the loss is then binary cross-entropy, the multi-label soft margin). `norm` puts a batch
     norm without parameters before the layer. Where a protocol merges, the chosen setting is trained again on fit and
-    select. `warmup`: epochs. (DOFA's linear probing, after MoCo v3's and MAE's.)
+    select. schedule: `cosine` to 0 after `warmup` epochs, or `multistep` (a tenth at 60 and at 90 % of the steps, as
+    PANGAEA's). (DOFA's linear probing, after MoCo v3's and MAE's.)
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class LinearSgd(Probe):
         batch: Count = 256,
         momentum: NonNegative = 0.9,
         norm: bool = True,
+        schedule: Literal["cosine", "multistep"] = "cosine",
     ) -> None:
         for name, grid in (("learning_rates", learning_rates), ("weight_decays", weight_decays)):
             if not len(grid) or sorted(set(grid)) != list(grid):
@@ -57,7 +59,7 @@ class LinearSgd(Probe):
             raise UserError("linear_sgd: batch = 1 leaves norm = true nothing to normalise by; say norm = false")
         self.optimiser, self.momentum, self.norm = optimiser, momentum, norm
         self.rates, self.decays = tuple(learning_rates), tuple(weight_decays)
-        self.epochs, self.warmup, self.batch = epochs, warmup, batch
+        self.epochs, self.warmup, self.batch, self.schedule = epochs, warmup, batch, schedule
 
     def predict(self, fit: Fit, select: Select, report: np.ndarray, num_classes: int, merge: bool) -> Prediction:
         """The report split's probabilities; `chosen` holds the setting and whether it lies on the edge of its grid."""
@@ -90,18 +92,25 @@ class LinearSgd(Probe):
         steps = -(-self.epochs * size // batch)
         heads = _Heads(features.shape[1], num_classes, len(settings), self.norm, labels.ndim == 2)
         optimiser = self._optimiser(heads, settings)
-        share = Schedule(start=batch / 256, end=0.0, warmup=int(self.warmup * steps / self.epochs))
+        warmup, shape = int(self.warmup * steps / self.epochs), "cosine" if self.schedule == "cosine" else "constant"
+        share = Schedule(start=batch / 256, end=0.0, warmup=warmup, shape=shape)  # type: ignore[arg-type]
         truth = torch.from_numpy(np.asarray(labels, dtype=np.float32 if heads.is_multi else np.int64))
         heads.train()
         for step in range(steps):
             places = batch_indices(size, batch, step, STREAM)
             for group in optimiser.param_groups:
-                group["lr"] = group["rate"] * share.at(step, steps)
+                group["lr"] = group["rate"] * share.at(step, steps) * self._fallen(step, steps)
             loss = heads.loss(_rows(features[places]), truth[places])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
         return heads
+
+    def _fallen(self, step: int, steps: int) -> float:
+        """What the rate has fallen to under `multistep`."""
+        if self.schedule == "cosine":
+            return 1.0
+        return 0.1 ** sum(step >= int(share * steps) for share in (0.6, 0.9))
 
     def _optimiser(self, heads: _Heads, settings: list[tuple[float, float]]) -> torch.optim.Optimizer:
         groups = []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deo_bench.cli import main
-from deo_bench.probes.protocols import resolve
+from deo_bench.probes.record import resolve
 from deo_bench.registry import Registry
 
 

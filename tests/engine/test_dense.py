@@ -22,7 +22,7 @@ from deo_bench.engine.embed import Evaluated
 from deo_bench.engine.view import View
 from deo_bench.features import Features
 from deo_bench.normalisation import Normalisation
-from deo_bench.probes.protocols import resolve
+from deo_bench.probes.record import resolve
 from deo_bench.registry import Registry
 from deo_bench.store.embeddings import Embeddings
 

@@ -20,7 +20,7 @@ from deo_bench.engine.maps import encode_maps, evenly, feature_maps, pictures, p
 from deo_bench.engine.request import MapRequest, Request
 from deo_bench.errors import UserError
 from deo_bench.features import Features
-from deo_bench.probes.protocols import ProtocolRecord, resolve
+from deo_bench.probes.record import ProtocolRecord, resolve
 from deo_bench.recipe import PartTable
 from deo_bench.registry import Registry
 from deo_bench.store.maps import read_maps, write_maps

@@ -13,7 +13,7 @@ from deo_bench.engine.build import Statistics, build_student, images_of
 from deo_bench.engine.view import View
 from deo_bench.errors import UserError
 from deo_bench.features import Images
-from deo_bench.probes.protocols import resolve
+from deo_bench.probes.record import resolve
 from deo_bench.recipe import resolve as resolve_recipe
 from deo_bench.registry import Registry
 from deo_bench.students import Student

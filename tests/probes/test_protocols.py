@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from deo_bench.errors import UserError
-from deo_bench.probes.protocols import PROTOCOLS, resolve
+from deo_bench.probes.protocols import PROTOCOLS
+from deo_bench.probes.record import resolve
 from deo_bench.registry import Registry
 
 
@@ -107,7 +108,7 @@ def test_mistakes_are_one_line(registry, entry, message):
 
 def test_planning_needs_no_torch():
     code = (
-        "import sys; from deo_bench.probes.protocols import resolve; import deo_bench.probes.intervals; "
+        "import sys; from deo_bench.probes.record import resolve; import deo_bench.probes.intervals; "
         "resolve('tgb-v0.4'); sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

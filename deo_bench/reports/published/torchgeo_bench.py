@@ -10,7 +10,7 @@ from typing import Any
 
 from deo_bench.bands import BAND_SETS, canonical
 from deo_bench.errors import UserError
-from deo_bench.probes.protocols import ProtocolRecord, resolve
+from deo_bench.probes.record import ProtocolRecord, resolve
 from deo_bench.reports.published.delimited import Row, read_rows
 from deo_bench.reports.published.frame import PublishedFrame, make_frame
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from deo_bench.errors import UserError
-from deo_bench.probes.protocols import resolve
+from deo_bench.probes.record import resolve
 from deo_bench.registry import Registry
 from deo_bench.reports.published import COLUMNS, CONFIDENCE, numbers_of, read_source, source_names
 from deo_bench.reports.published.frame import MEANS, OTHER_TASKS
