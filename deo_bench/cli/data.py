@@ -78,7 +78,7 @@ def download(
     names: NamesArgument, store: StoreOption = STORE, where: DataOption = None, parts: PartsOption = None
 ) -> None:
     """Download data sets into the folder of data, check and unpack them; goes on where an earlier call stopped."""
-    from deo_bench.cli.downloads import bring
+    from deo_bench.cli.downloads import bring_all
     from deo_bench.data import Places
 
     places = Places.of(store, where)
@@ -86,13 +86,19 @@ def download(
     wanted = dict.fromkeys((label, each) for label, _, files in offered for each in files)
     if wanted and places.root is None:
         raise MissingInput("no folder of data is given", "say --data FOLDER, or set DEO_BENCH_DATA or GEO_BENCH_DIR")
+    missing = bring_all(wanted, places.root)
     for label, source, files in offered:
         if not files:
-            found = source.inputs(places)  # missing ones that nobody offers are a MissingInput with a remedy
+            try:
+                found = source.inputs(places)
+            except MissingInput as error:
+                missing.append(error)
+                continue
             typer.echo(f"{label}: nothing to download, " + (f"it is at {found[0]}" if found else "it is generated"))
-    for label, each in wanted:
-        assert places.root is not None
-        bring(label, each, places.root)
+    for told in missing[:-1]:
+        typer.echo(f"error: {told}", err=True)
+    if missing:
+        raise missing[-1]
 
 
 def _state(registry: Registry, declared: Declaration, places: Places) -> str:
@@ -104,8 +110,8 @@ def _state(registry: Registry, declared: Declaration, places: Places) -> str:
         part = registry.build(declared.kind, declared.name)
         found = part.inputs(places)
     except MissingInput as error:
-        sizes = sum(each.bytes for each in part.downloads(places))
-        return f"missing: {error}" + (f" ({sizes / 1e9:.2f} GB)" if sizes else "")
+        size = sum(max(each.bytes, each.unpacked) for each in part.downloads(places))
+        return f"missing: {error}" + (f" ({size / 1e9:.2f} GB or more)" if size else "")
     if not found:
         return "generated when it is needed"
     return f"there: {', '.join(map(str, found))} ({sum(map(_size, found)) / 1e9:.2f} GB)"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from deo_bench.errors import MissingInput
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -16,7 +19,23 @@ if TYPE_CHECKING:
 _STAGES = {"download": "downloading", "check": "checking", "unpack": "unpacking"}
 
 
-def bring(label: str, download: Download, root: Path) -> None:
+def bring_all(wanted: Iterable[tuple[str, Download]], root: Path | None) -> list[MissingInput]:
+    """Download files one after another; returns what cannot be had, which keeps none of the others from coming."""
+    from deo_bench.data.download import is_offline
+
+    missing: list[MissingInput] = []
+    for label, download in wanted:
+        assert root is not None
+        try:
+            _bring(label, download, root)
+        except MissingInput as error:
+            missing.append(error)
+            if is_offline():
+                break
+    return missing
+
+
+def _bring(label: str, download: Download, root: Path) -> None:
     """Download one file, and say before what it is and after where it is."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn

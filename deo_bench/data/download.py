@@ -31,8 +31,8 @@ class Download:
     `to` is (`""`: all of it); by default the folder that stands alone in it (and in that one, until what `has` names is
     there), else all of it. has: names that must be in `to`.
     sha256, md5: as the publisher states them, in hex; where neither is, the hub's own, and in any case what was first
-    downloaded from the address is what it has to stay. bytes: of the file, unpacked: of what is in it, 0 where nobody
-    says. page: where a person finds the data and their licence.
+    downloaded from the address is what it has to stay. bytes: of the file; unpacked: of what is in it, at least; 0
+    where nobody says. page: where a person finds the data and their licence.
     """
 
     url: str

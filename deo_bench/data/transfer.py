@@ -226,7 +226,7 @@ def _make_room(asked: Transfer, part: Path, told: Told, have: int) -> None:
     folder = part.parent
     while not folder.exists():
         folder = folder.parent
-    inside = (asked.unpacked or told.total) if asked.is_archive else 0
+    inside = max(asked.unpacked, told.total) if asked.is_archive else 0
     needs_room(folder, told.total - have + inside, asked.url)
 
 

@@ -72,7 +72,8 @@ def test_a_data_set_is_downloaded_and_read(
     offers.files[address] = zipped_eurosat()
     places = ("--data", str(tmp_path), "--store", str(tmp_path / "runs"))
     told = said(capsys, "data", "list", *places)
-    assert "no m-eurosat/task_specs.pkl under" in told and "`deo-bench data download m-eurosat`" in told
+    assert "no m-eurosat/task_specs.pkl under" in told and "(0.43 GB or more)" in told
+    assert "`deo-bench data download m-eurosat`" in told
     told = said(capsys, "data", "download", "m-eurosat", *places)
     assert f"m-eurosat: {offers.url(address)}, 0.000 GB, to {tmp_path / PLACE}; " in told and "GB are free" in told
     assert "there already" in said(capsys, "data", "download", "m-eurosat", *places) and len(offers.asked) == 1
@@ -128,6 +129,15 @@ def test_what_cannot_be_downloaded_is_one_line(
     out = said(capsys, "data", "download", *words, status=2)
     assert told in out and out.count("\n") == 1
     assert sorted(path.name for path in tmp_path.rglob("*") if path.suffix not in (".py", ".pyc")) == []
+
+
+def test_what_cannot_be_had_keeps_nothing_else_from_coming(
+    offers: Publisher, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    offers.files[f"/datasets/recursix/geo-bench-1.0/resolve/main/{PLACE}.zip"] = zipped_eurosat()
+    told = said(capsys, "data", "download", "m-NeonTree", "m-eurosat", "--data", str(tmp_path), status=2)
+    assert "m-NeonTree.zip: is not there (404 Not Found); get http" in told
+    assert (tmp_path / PLACE / "task_specs.pkl").is_file()
 
 
 def test_what_is_generated_wants_no_download(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
