@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 import threading
 from collections import namedtuple
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from deo_bench.data import transfer
+from deo_bench.data import Places, transfer
 from deo_bench.data.download import CHECKSUMS, FOLDER, Download, fetch, hub_file
-from deo_bench.errors import MissingInput, UserError
+from deo_bench.declarations import REQUIRED
+from deo_bench.errors import CannotWrite, MissingInput, UserError
+from deo_bench.registry import Registry
 from tests.data.offering import Publisher, publisher
 
 CONTENT = np.random.default_rng(0).bytes(5000)
@@ -195,6 +200,23 @@ def test_what_does_not_fit_is_not_begun(offers: Publisher, tmp_path: Path, monke
             list(fetch(download, tmp_path))
 
 
+def test_a_full_disk_stops_it_and_keeps_what_came(
+    offers: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    download = Download(offers.url("/a.bin"), to="a.bin")
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(CannotWrite, match=r"\.part: cannot be written: No space left"),
+    ):
+        patched.setattr(transfer, "os", SimpleNamespace(fsync=full))
+        list(fetch(download, tmp_path))
+    assert not (tmp_path / "a.bin").exists() and len(offers.asked) == 1
+    assert whole(download, tmp_path) == CONTENT and len(offers.asked) == 1
+
+
 def test_two_at_once_download_once(offers: Publisher, tmp_path: Path) -> None:
     download = Download(offers.url("/a.bin"), to="a.bin")
     both = [threading.Thread(target=whole, args=(download, tmp_path)) for _ in range(2)]
@@ -230,3 +252,24 @@ def test_files_of_the_hub_have_addresses(monkeypatch: pytest.MonkeyPatch) -> Non
     assert hub_file("who/what", "a/b.zip", "v1") == wanted
     monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example/")
     assert hub_file("who/what", "b.zip") == "https://mirror.example/datasets/who/what/resolve/main/b.zip"
+
+
+def test_what_every_part_offers_lies_under_the_root_and_says_where_it_is_from(tmp_path: Path) -> None:
+    """Parts that are built without options; their literals are all that stands between an address and a disk."""
+    registry, places = Registry(), Places(tmp_path, tmp_path / "cache")
+    parts = [part for kind in ("task", "data") for part in registry.all(kind).values()]
+    built = [
+        registry.build(part.kind, part.name)
+        for part in parts
+        if all(option.default is not REQUIRED for option in part.options.values())
+    ]
+    offered = [each for part in built for each in part.downloads(places)]
+    assert len({each.to for each in offered}) >= 12
+    for each in offered:
+        assert each.url.startswith("https://") and each.place(tmp_path).is_relative_to(tmp_path) and each.page
+        assert len(each.sha256) in (0, 64) and len(each.md5) in (0, 32) and each.unpack in ("", "zip", "tar")
+    of_two = registry.build("data", "geobench", options={"names": ["m-eurosat", "segmentation_v1.0/m-NeonTree", "own"]})
+    assert [each.to for each in of_two.downloads(places)] == [
+        "classification_v1.0/m-eurosat",
+        "segmentation_v1.0/m-NeonTree",
+    ]
