@@ -266,6 +266,10 @@ def _fed(plan: Plan, row: Row) -> set[str]:
     """The band sets that a row's subject can be fed: a student's, a teacher's own, any student's for the others."""
     if row.recipe is not None and row.kind != "reference":
         return set(row.recipe.student.bands)
+    if row.export is not None:
+        from deo_bench.engine.export import read_export  # only here: a plan loads no torch
+
+        return set(read_export(row.export, plan.experiment.registry)[0].band_sets)
     if row.kind == "baseline" and row.part is not None:
         registry = plan.experiment.registry
         needed = plan.identifier.prerequisite(row.part)

@@ -13,6 +13,7 @@ from deo_bench.data import Pack
 from deo_bench.engine.build import Statistics, build_frozen, build_student
 from deo_bench.engine.embed import Beside, Evaluated
 from deo_bench.engine.evaluate import Evaluator
+from deo_bench.engine.export import read_export
 from deo_bench.engine.maps import feature_maps
 from deo_bench.engine.request import REFERENCES, MapRequest, Request
 from deo_bench.engine.stored import run_of_teacher, stored_student
@@ -116,6 +117,9 @@ class ScoringJob:
     def _evaluated(self, request: Request, row: Row) -> Evaluated:
         """The backbone of a request: a run's student, or a baseline."""
         registry = self.plan.experiment.registry
+        if row.export is not None:
+            path = row.export
+            return Evaluated(request.subject, lambda pack: read_export(path, registry)[0])
         if row.part is None:
             run = self.plan.store.run(run_behind(request.subject))
             if not run.is_done():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from deo_bench.bands import BAND_SETS, OWN, named_bands
 from deo_bench.engine.request import JOINED_VERSION
@@ -24,7 +25,7 @@ class Row:
 
     kind: `cell` of the grid, `baseline` (trivial, untrained, a teacher) or `reference` (one number a task, whatever
     the probe), or `bound` (a cell's features beside those of the frozen teacher `beside`); part: of a backbone that is
-    no run; settings: of a cell, by dotted path.
+    no run; settings: of a cell, by dotted path; export: the file of a student that left its store.
     """
 
     label: str
@@ -33,6 +34,7 @@ class Row:
     part: PartTable | None = None
     recipe: Recipe | None = None
     beside: PartTable | None = None
+    export: Path | None = None
     settings: tuple[tuple[str, object], ...] = ()
     marks: tuple[str, ...] = field(default=(), compare=False)
 

@@ -83,11 +83,11 @@ PROTOCOLS = {
         },
     },
     "scenes-dense-v1": {
-        "summary": "The embedded benchmark's maps: native size and normalisation, a linear head and an FPN, 10 epochs.",
+        "summary": "The embedded benchmark's maps: native size and normalisation; two small heads.",
         "options": {
             "probes": {
                 "seg_linear": {"use": "segmentation", "head": "linear", "batch": 16},
-                "seg_fpn": {"use": "segmentation", "head": "fpn", "hidden": 64, "batch": 16},
+                "seg_conv": {"use": "segmentation", "head": "conv", "hidden": 64, "batch": 16},
             },
         },
     },
