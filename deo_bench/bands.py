@@ -53,6 +53,16 @@ _SENTINEL1 = (
     ("VV", 0.0, 10, "01 - VV", "01 - VH.Real"),
     ("VH", 0.0, 10, "02 - VH", "02 - VH.Imaginary"),
 )
+_WORLDVIEW2 = (
+    ("WV1", 427.0, 2, "WorldView coastal"),
+    ("WV2", 478.0, 2, "WorldView blue"),
+    ("WV3", 546.0, 2, "WorldView green"),
+    ("WV4", 608.0, 2, "WorldView yellow"),
+    ("WV5", 659.0, 2, "WorldView red"),
+    ("WV6", 724.0, 2, "WorldView red edge"),
+    ("WV7", 833.0, 2, "WorldView nir 1"),
+    ("WV8", 949.0, 2, "WorldView nir 2"),
+)
 _OPTICAL = (("R", 650.0, 1, "Red"), ("G", 560.0, 1, "Green"), ("B", 470.0, 1, "Blue"))
 
 
@@ -64,6 +74,7 @@ SENSORS: dict[str, tuple[Band, ...]] = {
     "sentinel2": _sensor(_SENTINEL2),
     "landsat8": _sensor(_LANDSAT8),
     "sentinel1": _sensor(_SENTINEL1),
+    "worldview2": _sensor(_WORLDVIEW2),
     "rgb": _sensor(_OPTICAL),
 }
 BANDS: dict[str, Band] = {band.name: band for bands in SENSORS.values() for band in bands}
@@ -74,6 +85,7 @@ BAND_SETS: dict[str, tuple[str, ...]] = {
     "s2_9": ("B04", "B03", "B02", "B05", "B06", "B07", "B08", "B11", "B12"),
     "s2_10": ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12"),
     "hls_6": ("B02", "B03", "B04", "B8A", "B11", "B12"),
+    "wv_8": tuple(band.name for band in SENSORS["worldview2"]),
     "rgb": ("B04", "B03", "B02"),
 }
 """Band sets by name. `rgb` is red, green, blue; a photograph's R, G, B answer to it too. `s2_9` is SatlasPretrain's."""

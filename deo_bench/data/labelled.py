@@ -15,7 +15,7 @@ from deo_bench.data.join import squares
 from deo_bench.data.labelled_csv import ROLES, Kind, Row, Table, read_table
 from deo_bench.data.labelling import DENSE, read_labels
 from deo_bench.data.pack import input_key, pack_once, write_pack
-from deo_bench.data.pack_images import Dated, Sample
+from deo_bench.data.pack_images import Dated
 from deo_bench.errors import UserError
 
 READER = 1
@@ -113,7 +113,7 @@ class _Images:
         self.sizes = sizes or [self.first.shape[1:]] * len(table.rows)
         self.size_of = "its map of labels" if sizes else "the first image"
 
-    def __iter__(self) -> Iterator[Sample]:
+    def __iter__(self) -> Iterator[np.ndarray | Dated]:
         for row, size in zip(self.rows, self.sizes, strict=True):
             now = squares(self._alike(row, row.file, size), self.patch)
             if row.later is None:

@@ -84,29 +84,34 @@ def read_table(path: Path, folder: Path, columns: Mapping[str, Any], kind: Kind 
     return Table(path, kind, tuple(rows), tuple(labels) if indicators else ())
 
 
-def _records(path: Path) -> tuple[list[str], list[tuple[str, dict[str, str]]]]:
-    """The header, and each row by column with where it stands, counted as spreadsheets do."""
-    records: list[tuple[str, dict[str, str]]] = []
+def read_cells(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """The cells of each row that is not empty, with where it stands, counted as spreadsheets do."""
+    number = 0
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            lines: Iterator[list[str]] = csv.reader(stream, strict=True)
-            header = [name.strip() for name in next(lines, [])]
-            if len(set(header)) != len(header) or not any(header):
-                raise UserError(f"{path}: its first row has to name the columns, each once; it is {shown(header)}")
-            for number, cells in enumerate(lines, 2):
-                where = f"{path}, row {number}"
-                if not any(cell.strip() for cell in cells):
-                    continue
-                if len(cells) != len(header):
-                    raise UserError(f"{where}: has {len(cells)} values for {len(header)} columns")
-                records.append((where, dict(zip(header, (cell.strip() for cell in cells), strict=True))))
+            for number, cells in enumerate(csv.reader(stream, strict=True), 1):
+                if any(cell.strip() for cell in cells):
+                    yield f"{path}, row {number}", [cell.strip() for cell in cells]
     except UserError:
         raise
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (csv.Error, UnicodeDecodeError) as error:
         told = "it is no text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise UserError(f"{path}: after row {len(records) + 1}: not a CSV file: {told}") from None
+        raise UserError(f"{path}: after row {number}: not a CSV file: {told}") from None
+
+
+def _records(path: Path) -> tuple[list[str], list[tuple[str, dict[str, str]]]]:
+    """The header, and each row by column with where it stands."""
+    rows = read_cells(path)
+    header = next(rows, ("", []))[1]
+    if len(set(header)) != len(header) or not header:
+        raise UserError(f"{path}: its first row has to name the columns, each once; it is {shown(header)}")
+    records: list[tuple[str, dict[str, str]]] = []
+    for where, cells in rows:
+        if len(cells) != len(header):
+            raise UserError(f"{where}: has {len(cells)} values for {len(header)} columns")
+        records.append((where, dict(zip(header, cells, strict=True))))
     if not records:
         raise UserError(f"{path}: has no rows")
     return header, records
