@@ -190,6 +190,7 @@ def declared_in(lines: list[str]) -> set[str]:
 def third_party(paths: Iterable[Path]) -> set[str]:
     """Distributions that files import, by their usual name."""
     called = {
+        "PIL": "pillow",
         "sklearn": "scikit-learn",
         "open_clip": "open-clip-torch",
         "annotated_types": "annotated-types",
