@@ -77,11 +77,14 @@ def read_scene(path: Path, bands: Sequence[str] = (), nodata: float | None = Non
         )
 
 
-def read_layers(path: Path) -> np.ndarray:
-    """All pixels [C, H, W] of a GeoTIFF, by whatever names; one that claims more than it has is an error."""
+def read_layers(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """All pixels [C, H, W] of a GeoTIFF, by whatever names; one that claims more than it has is an error.
+
+    size: height and width to bring them to, by the nearest pixel.
+    """
     with _opened(path) as file:
         dtype = _type_of(file, path)
-        return _read(file, None, path).astype(dtype, copy=False)
+        return _read(file, None, path, size and (file.count, *size)).astype(dtype, copy=False)
 
 
 def _type_of(file: Any, path: Path) -> np.dtype:
@@ -119,11 +122,11 @@ def _opened(path: Path) -> Any:
             raise UserError(f"{path}: truncated, or no GeoTIFF: {' '.join(str(error).split())[:120]}") from None
 
 
-def _read(file: Any, window: Any, path: Path) -> np.ndarray:
+def _read(file: Any, window: Any, path: Path, shape: tuple[int, ...] | None = None) -> np.ndarray:
     from rasterio.errors import RasterioError
 
     try:
-        return np.asarray(file.read(window=window))
+        return np.asarray(file.read(window=window, out_shape=shape))
     except (RasterioError, OSError) as error:
         raise UserError(f"{path}: truncated or damaged: {' '.join(str(error).split())[:120]}") from None
 
