@@ -233,6 +233,21 @@ def test_seeds_repeat_to_the_byte_and_differ(head):
     assert torch.equal(before, torch.get_rng_state())
 
 
+def test_what_is_dropped_is_drawn_anew_at_each_step(monkeypatch):
+    drawn = []
+
+    class Noted(PixelLoss):
+        def __call__(self, logits, labels):
+            drawn.append(torch.rand(()).item())
+            return super().__call__(logits, labels)
+
+    monkeypatch.setattr(segmentation, "PixelLoss", Noted)
+    for seed in (1, 1, 2):
+        predicted(quick(), separable(0), seed=seed)
+    assert drawn[:4] == drawn[4:8]
+    assert len(set(drawn)) == 8
+
+
 def test_epochs_are_permutations_cut_into_batches():
     plan = Plan.of(10, 4, False, 2, None)
     epochs = [[plan.places(step, 1, "t").tolist() for step in range(at, at + 3)] for at in (0, 3)]
