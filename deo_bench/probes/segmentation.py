@@ -29,9 +29,9 @@ FLOOR = 1e-6
 class Segmentation(DenseProbe):
     """A head (linear, conv, FPN, UPerNet, DPT) trained by AdamW on frozen maps of several levels, a label a pixel.
 
-    Its defaults are torchgeo-bench's: FPN, 256 wide, 10 epochs of 64 images, learning rate 1e-3 and a cosine.
-    PANGAEA's are `upernet`, batch 8 without the last incomplete one, 80 epochs, 1e-4, weight decay 0.05, `multistep`,
-    and the best of every 5 epochs.
+    Its defaults are torchgeo-bench's (FPN, 256 wide, 10 epochs, batches of 64, learning rate 1e-3 and a cosine), but
+    for `neck`, which is false there. PANGAEA's are `upernet`, batch 8 without the last incomplete one, 80 epochs,
+    1e-4, weight decay 0.05, `multistep`, and the best of every 5 epochs.
 
     head: `linear` (batch norm and one linear layer), `conv` (a hidden layer of each cell), `fpn`, `upernet`, `dpt`.
     levels: how many of the backbone's, or their names. hidden: the head's width, none for 256 (UPerNet 512). neck:
@@ -84,6 +84,8 @@ class Segmentation(DenseProbe):
         `chosen` holds the step whose state predicts, its mIoU on *select* where that chose it, and whether it is the
         last (`on_edge`).
         """
+        if not fit.shapes:
+            raise UserError("probe 'segmentation': this backbone has no maps, only vectors; a label a pixel needs maps")
         plan = Plan.of(len(fit), self.batch, self.drop_last, self.epochs, self.steps)
         looks = self.select_every * plan.per_epoch
         if looks and not len(select):

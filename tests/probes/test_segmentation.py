@@ -328,6 +328,10 @@ def test_mistakes_are_one_line():
         vectors = np.zeros((2, 3)), np.zeros(2)
         quick().predict(Fit(*vectors), Select(*vectors), vectors[0], 2, True)
     assert predicted(quick(), good, select=empty)[1]["on_edge"] is False
+    flat = separable(0)
+    flat.levels, flat.shapes = [], ()
+    with pytest.raises(UserError, match="^probe 'segmentation': this backbone has no maps, only vectors"):
+        predicted(quick(), flat)
 
 
 @pytest.mark.parametrize(
