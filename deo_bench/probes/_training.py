@@ -91,9 +91,13 @@ class Predictor(nn.Module):
 
     def forward(self, images: Images) -> Tensor:
         """Outputs [B, K]: logits, or one standardised number."""
-        features = self.backbone(_on(images, self.linear.weight.device), sees=self.sees, normalise=self.normalise)
-        outputs: Tensor = self.linear(features.get("default"))
+        outputs: Tensor = self.linear(self.features(images))
         return outputs
+
+    def features(self, images: Images) -> Tensor:
+        """The backbone's vectors [B, D]."""
+        images = _on(images, self.linear.weight.device)
+        return self.backbone(images, sees=self.sees, normalise=self.normalise).get("default")
 
     def loss(self, images: Images, labels: Tensor) -> Tensor:
         """Cross-entropy, of zeros and ones a binary one, of numbers the squared error."""
@@ -184,6 +188,8 @@ class Loop:
             rates.looked(best.step == step)
             if step - best.step >= self.patience * self.look_every:
                 break
+        if not np.isfinite(best.loss):
+            raise Diverged(f"probe {self.name!r}: its outputs are not finite at any look; lower learning_rate")
         predictor.load_state_dict(best.state)
         return best
 
@@ -232,7 +238,7 @@ class Best:
             else:
                 right = scores[np.arange(len(scores)), select.labels.astype(np.int64)]
             loss = float(-np.log(np.maximum(right, 1e-300)).mean())
-        if self.state and (value, -loss) <= (self.value, -self.loss):
+        if self.state and not (np.isfinite(loss) and (value, -loss) > (self.value, -self.loss)):
             return self
         return Best(value, loss, step, {key: each.clone() for key, each in predictor.state_dict().items()})
 

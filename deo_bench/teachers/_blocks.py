@@ -90,7 +90,6 @@ class BlockTeacher(Teacher):
         after: Tensor = block(tokens)
         return after
 
-    @torch.no_grad()
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """Pooled vectors of the last block, and the maps of the levels wanted."""
         numbers = {level: self._block(level) for level in levels}

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import timm
-import torch
 from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -72,7 +71,6 @@ class ClipTeacher(Teacher):
             load_checkpoint(self.tower, fetch(who, {"filename": FILES, **entry}, file), _of_tower)
         self.freeze()
 
-    @torch.no_grad()
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """The pooled vectors and the maps of the levels wanted."""
         numbers = {level: self._block(level) for level in levels}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from deo_bench.backbone import Backbone
@@ -30,7 +29,6 @@ class Delegate(Teacher):
         self.levels = dict(backbone.levels)
         self.freeze()
 
-    @torch.no_grad()
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """What the backbone says."""
         return self.backbone.extract(pixels, sees, levels)

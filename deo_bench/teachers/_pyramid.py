@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import timm
-import torch
 from torch import Tensor
 
 from deo_bench.errors import UserError
@@ -34,7 +33,6 @@ class TimmPyramid(TimmTeacher):
         self.pooled_dims = {"mean": int(self.model.head_hidden_size)}
         self.levels = named_levels(levels, entry.get("levels", self.stages[-3:]), self.stages)
 
-    @torch.no_grad()
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """The vector that the head pools of the last features, before any classifier, and the maps of the levels."""
         numbers = {level: self._stage(level) for level in levels}

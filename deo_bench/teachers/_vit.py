@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import timm
-import torch
 from torch import Tensor
 
 from deo_bench.features import Features
@@ -36,7 +35,6 @@ class TimmVit(TimmTeacher):
         usual = entry.get("levels", [depth // 2 - 1, 3 * depth // 4 - 1, depth - 1])
         self.levels = named_levels(levels, usual, self.blocks)
 
-    @torch.no_grad()
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """Class token and mean of the cells after the final norm, and the maps of the levels wanted."""
         numbers = {level: self._block(level) for level in levels}

@@ -191,7 +191,6 @@ class Radio(Teacher):
                 f"levels: the checkout has no forward_intermediates for {self.name}, so late is the only one"
             )
 
-    @torch.no_grad()
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """The summary, the mean of the cells, and the maps of the levels wanted."""
         numbers = {level: self._block(level) for level in levels}

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from deo_bench.declarations import Count, Positive
@@ -177,7 +176,6 @@ class Satlas(TimmPyramid):
     ) -> None:
         super().__init__(name, ENTRIES[name], load, without_heads, file, size, white, normed, levels)
 
-    @torch.no_grad()
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """The mean of the last stage's cells, and the maps of the levels wanted."""
         cells, stages = fitted(pixels, max(self.strides), self.size), []
