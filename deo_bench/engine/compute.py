@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from deo_bench.backbone import Backbone
 from deo_bench.engine.build import Statistics
 from deo_bench.engine.frozen import normalisation_for, roles_and_terms, target_sees
 from deo_bench.engine.training import Training
 from deo_bench.features import Images
+from deo_bench.probes.costs import multiply_adds as _multiply_adds
 from deo_bench.recipe import canonical
 
 _KNOWN: dict[tuple[Any, ...], int] = {}
@@ -93,29 +92,8 @@ def _once(key: tuple[Any, ...], backbone: Backbone, statistics: Statistics, othe
     if key not in _KNOWN:
         sees, size = key[-2:]
         pixels = _pixels(backbone, sees, size, statistics, other)
-        try:
-            _KNOWN[key] = _multiply_adds(_without_values(backbone), pixels.to("meta"), sees)
-        except (NotImplementedError, RuntimeError):
-            # What looks at values (which expert a token goes to) has to be given some.
-            real = copy.deepcopy(backbone)
-            place = next((value.device for value in real.parameters()), torch.device("cpu"))
-            _KNOWN[key] = _multiply_adds(real, pixels.to(place), sees)
+        _KNOWN[key] = _multiply_adds(backbone, pixels, sees)
     return _KNOWN[key]
-
-
-def _multiply_adds(backbone: Backbone, pixels: Tensor, sees: str) -> int:
-    with FlopCounterMode(display=False) as counter:
-        backbone.eval().extract(pixels, sees, ())
-    return int(counter.get_total_flops()) // 2
-
-
-def _without_values(module: Backbone) -> Backbone:
-    """A copy whose parameters and buffers have shapes alone, so that it takes no memory."""
-    known: dict[int, Any] = {
-        id(value): nn.Parameter(value.detach().to("meta"), requires_grad=False) for value in module.parameters()
-    }
-    known |= {id(value): value.detach().to("meta") for value in module.buffers()}
-    return copy.deepcopy(module, known)
 
 
 def _pixels(backbone: Backbone, sees: str, size: int, statistics: Statistics, other: Any = None) -> Tensor:

@@ -72,13 +72,16 @@ class Case:
 
 def from_vectors(case: Case) -> Answered:
     """Of a probe that is fitted on pooled vectors."""
-    vectors, encoded = _vectors(case)
-    if case.request.protocol.absent:
-        assert case.subject is not None
-        view = replace(case.view, absent=case.request.protocol.absent)
-        shown, more = embed(case.subject, case.pack, view, case.kept, case.device, case.rows["report"])
-        return _probed(case, vectors, shown, encoded + more)
-    return _probed(case, vectors, None, encoded)
+    return _probed(case, *_vectors_of_report(case))
+
+
+def from_truth(case: Case) -> Answered:
+    """Of a probe that fits nothing, and so may hold the report split's labels against those of *fit*."""
+    vectors, report, encoded = _vectors_of_report(case)
+    fit, rows = case.rows["fit"], case.rows["report"]
+    shown = Labelled(_taken(vectors, rows) if report is None else report, case.labels[rows])
+    said = case.probe.judge(Fit(_taken(vectors, fit), case.labels[fit]), shown, len(case.pack.classes))
+    return _answered(case, said, encoded)
 
 
 def from_truth(case: Case) -> Answered:
@@ -163,6 +166,17 @@ def _vectors(case: Case) -> tuple[np.ndarray, int]:
     view = replace(case.view, bands=beside.bands)
     others, more = embed(beside.subject, case.pack, view, case.kept, case.device)
     return joined([vectors, others], case.rows["fit"]), encoded + more
+
+
+def _vectors_of_report(case: Case) -> tuple[np.ndarray, np.ndarray | None, int]:
+    """All vectors, those of the report split where a protocol takes bands away there, and how many were encoded."""
+    vectors, encoded = _vectors(case)
+    if not case.request.protocol.absent:
+        return vectors, None, encoded
+    assert case.subject is not None
+    view = replace(case.view, absent=case.request.protocol.absent)
+    shown, more = embed(case.subject, case.pack, view, case.kept, case.device, case.rows["report"])
+    return vectors, shown, encoded + more
 
 
 def _probed(case: Case, vectors: np.ndarray, report: np.ndarray | None, encoded: int) -> Answered:

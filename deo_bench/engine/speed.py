@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from statistics import median
 
@@ -10,6 +9,7 @@ import torch
 
 from deo_bench.backbone import Backbone
 from deo_bench.features import Images
+from deo_bench.probes.costs import seconds
 
 ROUNDS = 5
 
@@ -42,19 +42,6 @@ def measure(
     backbone = backbone.to(where).eval()
     bands = backbone.band_sets[backbone.first]
     images = Images(torch.rand(batch, len(bands), size, size, device=where) * 0.3, bands, "reflectance")
-    took = []
-    with torch.no_grad(), torch.autocast(where.type, kind, enabled=kind is not torch.float32):
-        for _ in range(rounds + 1):
-            _wait(where)
-            began = time.perf_counter()
-            backbone(images)
-            _wait(where)
-            took.append(time.perf_counter() - began)
+    took = seconds(backbone, images, None, dtype=kind, rounds=rounds)
     name = torch.cuda.get_device_name(where) if where.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
-    return Speed(batch / median(took[1:]), size, batch, precision, name)
-
-
-def _wait(device: torch.device) -> None:
-    """Until a device that answers before it is done is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    return Speed(batch / median(took), size, batch, precision, name)

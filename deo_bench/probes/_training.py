@@ -273,7 +273,5 @@ def _moved(side: int, flip: Tensor, shift: Tensor) -> Tensor:
 
 def _on(images: Images, device: torch.device) -> Images:
     """The same images on a device."""
-    if images.pixels.device == device:
-        return images
     mean, std = (None if each is None else each.to(device) for each in (images.mean, images.std))
     return replace(images, pixels=images.pixels.to(device), mean=mean, std=std)

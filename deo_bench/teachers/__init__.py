@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import nn
 
 from deo_bench.backbone import Backbone
 from deo_bench.declarations import Declaration
+from deo_bench.features import Features
 from deo_bench.registry import decorator
 
 
@@ -78,6 +81,21 @@ class Teacher(Backbone):
     def train(self, mode: bool = True) -> Teacher:
         """A teacher stays in evaluation mode."""
         return super().train(False)
+
+
+def without_gradients(extract: Callable[..., Features]) -> Callable[..., Features]:
+    """Let no gradient through a teacher's `extract`, as long as none of its parameters is trained.
+
+    A teacher's parameters never are; those of a copy that a probe fine-tunes may be.
+    """
+
+    @functools.wraps(extract)
+    def frozen(self: Teacher, *given: Any) -> Features:
+        is_trained = any(parameter.requires_grad for parameter in self.parameters())
+        with torch.set_grad_enabled(is_trained and torch.is_grad_enabled()):
+            return extract(self, *given)
+
+    return frozen
 
 
 def builds_without_weights(declared: Declaration) -> bool:

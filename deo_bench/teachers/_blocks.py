@@ -16,7 +16,7 @@ from deo_bench.bands import BAND_SETS
 from deo_bench.features import Features
 from deo_bench.levels import level_number, named_levels
 from deo_bench.normalisation import Normalisation
-from deo_bench.teachers import Teacher
+from deo_bench.teachers import Teacher, without_gradients
 from deo_bench.teachers._checkpoints import load_checkpoint
 from deo_bench.teachers._timm import fitted, open_layer_scales
 from deo_bench.weights import fetch
@@ -90,6 +90,7 @@ class BlockTeacher(Teacher):
         after: Tensor = block(tokens)
         return after
 
+    @without_gradients
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """Pooled vectors of the last block, and the maps of the levels wanted."""
         numbers = {level: self._block(level) for level in levels}

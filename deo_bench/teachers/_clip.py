@@ -16,7 +16,7 @@ from deo_bench.errors import UserError, shown
 from deo_bench.features import Features
 from deo_bench.levels import level_number, named_levels
 from deo_bench.libraries import import_library
-from deo_bench.teachers import Teacher
+from deo_bench.teachers import Teacher, without_gradients
 from deo_bench.teachers._checkpoints import load_checkpoint
 from deo_bench.teachers._timm import display, fitted
 from deo_bench.weights import fetch
@@ -71,6 +71,7 @@ class ClipTeacher(Teacher):
             load_checkpoint(self.tower, fetch(who, {"filename": FILES, **entry}, file), _of_tower)
         self.freeze()
 
+    @without_gradients
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """The pooled vectors and the maps of the levels wanted."""
         numbers = {level: self._block(level) for level in levels}

@@ -7,7 +7,7 @@ from torch import Tensor
 from deo_bench.backbone import Backbone
 from deo_bench.errors import UserError, nearest
 from deo_bench.features import Features, Images
-from deo_bench.teachers import Teacher
+from deo_bench.teachers import Teacher, without_gradients
 
 
 class Delegate(Teacher):
@@ -29,6 +29,7 @@ class Delegate(Teacher):
         self.levels = dict(backbone.levels)
         self.freeze()
 
+    @without_gradients
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """What the backbone says."""
         return self.backbone.extract(pixels, sees, levels)

@@ -11,6 +11,7 @@ from torch import Tensor
 from deo_bench.errors import UserError
 from deo_bench.features import Features
 from deo_bench.levels import level_number, named_levels
+from deo_bench.teachers import without_gradients
 from deo_bench.teachers._timm import TimmTeacher, fitted
 
 
@@ -33,6 +34,7 @@ class TimmPyramid(TimmTeacher):
         self.pooled_dims = {"mean": int(self.model.head_hidden_size)}
         self.levels = named_levels(levels, entry.get("levels", self.stages[-3:]), self.stages)
 
+    @without_gradients
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """The vector that the head pools of the last features, before any classifier, and the maps of the levels."""
         numbers = {level: self._stage(level) for level in levels}

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from deo_bench.features import Features
 from deo_bench.levels import level_number, named_levels
+from deo_bench.teachers import without_gradients
 from deo_bench.teachers._timm import TimmTeacher, fitted
 
 
@@ -35,6 +36,7 @@ class TimmVit(TimmTeacher):
         usual = entry.get("levels", [depth // 2 - 1, 3 * depth // 4 - 1, depth - 1])
         self.levels = named_levels(levels, usual, self.blocks)
 
+    @without_gradients
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """Class token and mean of the cells after the final norm, and the maps of the levels wanted."""
         numbers = {level: self._block(level) for level in levels}

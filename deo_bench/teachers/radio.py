@@ -14,7 +14,7 @@ from deo_bench.errors import MissingInput, UserError
 from deo_bench.features import Features
 from deo_bench.levels import level_number, named_levels
 from deo_bench.normalisation import Normalisation
-from deo_bench.teachers import Teacher, teacher
+from deo_bench.teachers import Teacher, teacher, without_gradients
 from deo_bench.teachers._hubconf import built, redraw
 from deo_bench.teachers._timm import fitted
 from deo_bench.weights import fetch
@@ -191,6 +191,7 @@ class Radio(Teacher):
                 f"levels: the checkout has no forward_intermediates for {self.name}, so late is the only one"
             )
 
+    @without_gradients
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """The summary, the mean of the cells, and the maps of the levels wanted."""
         numbers = {level: self._block(level) for level in levels}

@@ -12,7 +12,7 @@ from deo_bench.declarations import Count, Positive
 from deo_bench.features import Features
 from deo_bench.levels import named_levels
 from deo_bench.libraries import import_library
-from deo_bench.teachers import teacher
+from deo_bench.teachers import teacher, without_gradients
 from deo_bench.teachers._multispectral import without_heads
 from deo_bench.teachers._pyramid import TimmPyramid
 from deo_bench.teachers._satlas import true_colour
@@ -176,6 +176,7 @@ class Satlas(TimmPyramid):
     ) -> None:
         super().__init__(name, ENTRIES[name], load, without_heads, file, size, white, normed, levels)
 
+    @without_gradients
     def extract(self, pixels: Tensor, sees: str, levels: tuple[str, ...]) -> Features:
         """The mean of the last stage's cells, and the maps of the levels wanted."""
         cells, stages = fitted(pixels, max(self.strides), self.size), []
