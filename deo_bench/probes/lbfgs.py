@@ -14,6 +14,9 @@ MEMORY = 16
 WINDOW = 4
 """Steps whose gain is held against the tolerance: the curvature is only estimated, at first by the diagonal alone."""
 
+ROUNDING = 1 / 64
+"""Two values that differ by less than this times the arithmetic's precision are alike: means of many rounded losses."""
+
 MAX_TRIES = 20
 """Lengths tried along one direction: after so many halvings only rounding is left."""
 
@@ -46,7 +49,7 @@ def minimise(objective: Objective, values: Tensor, tolerance: float, max_passes:
             break
         there, value, slope, tried = _search(objective, values, reached, descent, decrement)
         passes += tried
-        if not value < reached:
+        if not value < reached + _noise(reached, values):
             break
         memory.add(there - values, slope - gradient)
         values, reached, gradient = there, value, slope
@@ -59,22 +62,31 @@ def _search(
 ) -> tuple[Tensor, float, Tensor, int]:
     """A step that meets the weak Wolfe conditions, by doubling and bisection.
 
+    Values that rounding alone could tell apart are judged by their slopes, which still can (Hager and Zhang, 2005,
+    "A new conjugate gradient method with guaranteed descent", the approximate Wolfe conditions).
     Where it ends, the objective and the gradient there, and how many evaluations it took.
     """
     low, high, length, tried = 0.0, np.inf, 1.0, 0
+    noise = _noise(reached, values)
     while True:
         tried += 1
         there = values - length * descent
         value, gradient = objective(there)
-        if not value <= reached - 1e-4 * length * decrement:
+        slope = (gradient * descent).sum().item()
+        is_alike = value <= reached + noise and slope >= -0.8 * decrement
+        if not (is_alike or value <= reached - 1e-4 * length * decrement):
             high = length
-        elif (gradient * descent).sum().item() > 0.9 * decrement:
+        elif slope > 0.9 * decrement:
             low = length
         else:
             return there, value, gradient, tried
         if tried == MAX_TRIES:
             return there, value, gradient, tried
         length = (low + high) / 2 if np.isfinite(high) else 2 * length
+
+
+def _noise(reached: float, values: Tensor) -> float:
+    return ROUNDING * torch.finfo(values.dtype).eps * abs(reached)
 
 
 class _Memory:
