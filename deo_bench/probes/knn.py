@@ -16,8 +16,11 @@ from deo_bench.probes.checks import check_features, check_regression, check_spli
 SPARE = 16
 """Candidates kept beyond k: rounding may reorder so many before a row has to be searched again."""
 
-BANK, QUERIES = 16_384, 1024
-"""Rows of features compared in one go: 64 MiB of likeness."""
+BANK, QUERIES = 4096, 1024
+"""Rows of features compared in one go: 16 MiB of likeness, which the allocator keeps."""
+
+EXACT = 16
+"""Queries whose candidates are compared anew in one go: few enough to stay in the processor's cache."""
 
 Metric = Literal["l2", "cosine"]
 
@@ -66,67 +69,90 @@ def nearest_rows(bank: np.ndarray, queries: np.ndarray, k: int, metric: Metric) 
     Candidates come from float32 products; they are compared anew in float64, and a query whose k-th may have been
     missed for rounding is searched again in float64 throughout.
     """
-    mean = bank.mean(0, dtype=np.float64) if metric == "l2" else np.zeros(bank.shape[1])
+    mean = _shift(bank) if metric == "l2" else None
     num = min(k + SPARE, len(bank))
     rough, places = _candidates(bank, queries, num, metric, mean)
     found = np.empty((len(queries), k), np.int64)
     likeness = np.empty((len(queries), k))
-    for at in range(0, len(queries), 256):
-        here = slice(at, at + 256)
-        query = _rows(queries[here], metric, mean, torch.float64)
-        order = places[here].sort(1).values
-        exact = _exact(_rows(bank[order.numpy()], metric, mean, torch.float64), query, metric)
-        best, index = _top(exact, order, k)
-        slack = _rounding(query.norm(dim=1), best[:, -1], bank.shape[1], metric)
-        doubtful = (best[:, -1] <= rough[here].min(1).values + slack) & (num < len(bank))
+    for at in range(0, len(queries), EXACT):
+        here = slice(at, at + EXACT)
+        query, guessed = _wide(queries[here], metric), rough[here]
+        exact = _exact(bank, places[here, :k], query, metric)
+        length = _rows(queries[here], metric, mean).norm(dim=1).double()
+        # The k-th is at least as near as the farthest of these; what products put further off cannot be nearer.
+        worst = exact.min(1).values
+        least = worst - _rounding(length, worst, bank.shape[1], metric)
+        wanted = int((guessed >= least[:, None]).sum(1).max())
+        if wanted > k:
+            exact = torch.cat([exact, _exact(bank, places[here, k:wanted], query, metric)], 1)
+        best, index = _top(exact, places[here, : max(wanted, k)], k)
+        doubtful = (guessed[:, -1] >= least) & (num < len(bank))
         for row in doubtful.nonzero()[:, 0].tolist():
-            best[row], index[row] = _search(bank, query[row], k, metric, mean)
+            best[row], index[row] = _search(bank, query[row], k, metric)
         found[here], likeness[here] = index.numpy(), best.numpy()
     return found, likeness
 
 
+def _shift(bank: np.ndarray) -> np.ndarray:
+    """The bank's mean [D] in the bank's own precision: distances from it spare the digits of what all rows share."""
+    wide = np.float64 if bank.dtype == np.float64 else np.float32
+    return bank.mean(0, dtype=np.float64).astype(wide)
+
+
 def _candidates(
-    bank: np.ndarray, queries: np.ndarray, num: int, metric: Metric, mean: np.ndarray
+    bank: np.ndarray, queries: np.ndarray, num: int, metric: Metric, mean: np.ndarray | None
 ) -> tuple[Tensor, Tensor]:
     """The `num` most alike by float32 products and their rows, [Q, num] each."""
+    asked = _rows(queries, metric, mean)
+    length = asked.square().sum(1, keepdim=True) / 2 if metric == "l2" else asked.new_zeros(len(asked), 1)
     rough = torch.full((len(queries), 0), -torch.inf)
     places = torch.zeros((len(queries), 0), dtype=torch.int64)
     for at in range(0, len(bank), BANK):
-        rows = _rows(bank[at : at + BANK], metric, mean, torch.float32)
-        square = rows.square().sum(1)
-        offset = -square / 2 if metric == "l2" else torch.zeros_like(square)
+        rows = _rows(bank[at : at + BANK], metric, mean)
+        offset = rows.square().sum(1) / -2 if metric == "l2" else rows.new_zeros(len(rows))
         kept_rough, kept_places = [], []
         for start in range(0, len(queries), QUERIES):
             here = slice(start, start + QUERIES)
-            query = _rows(queries[here], metric, mean, torch.float32)
-            alike = torch.addmm(offset, query, rows.T)
-            if metric == "l2":
-                alike -= query.square().sum(1, keepdim=True) / 2
+            alike = torch.addmm(offset, asked[here], rows.T)
             values, index = alike.topk(min(num, len(rows)), 1)
-            values, index = torch.cat([rough[here], values], 1), torch.cat([places[here], index + at], 1)
+            values = torch.cat([rough[here], values - length[here]], 1)
             values, best = values.topk(min(num, values.shape[1]), 1)
             kept_rough.append(values)
-            kept_places.append(index.gather(1, best))
+            kept_places.append(torch.cat([places[here], index + at], 1).gather(1, best))
         rough, places = torch.cat(kept_rough), torch.cat(kept_places)
     return rough, places
 
 
-def _rows(features: np.ndarray, metric: Metric, mean: np.ndarray, dtype: torch.dtype) -> Tensor:
-    """Features as they are compared: less the bank's mean, which spares digits, or of length 1."""
+def _rows(features: np.ndarray, metric: Metric, mean: np.ndarray | None) -> Tensor:
+    """Features as products compare them, in float32: less the bank's mean, or of length 1."""
+    if metric == "cosine":
+        return F.normalize(_wide(features, "l2") if features.dtype == np.float64 else _single(features), dim=-1).float()
+    assert mean is not None
+    return _single(features - mean)
+
+
+def _single(features: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32))
+
+
+def _wide(features: np.ndarray, metric: Metric) -> Tensor:
+    """Features in float64, as they are or of length 1."""
     wide = torch.from_numpy(np.array(features, dtype=np.float64))
-    wide = wide - torch.from_numpy(mean) if metric == "l2" else F.normalize(wide, dim=-1)
-    return wide.to(dtype)
+    return F.normalize(wide, dim=-1) if metric == "cosine" else wide
 
 
-def _exact(rows: Tensor, query: Tensor, metric: Metric) -> Tensor:
-    """Likeness [Q, N] of rows [Q, N, D] (or [1, N, D]) and queries [Q, D], without cancellation."""
+def _exact(bank: np.ndarray, places: Tensor, query: Tensor, metric: Metric) -> Tensor:
+    """Likeness [Q, N] of the bank's rows at places [Q, N] (or [1, N]) and queries [Q, D], without cancellation."""
+    rows = _wide(bank[places.numpy()], metric)
     if metric == "l2":
-        return (rows - query[:, None]).square().sum(-1) / -2
-    return (rows * query[:, None]).sum(-1)
+        return rows.sub_(query[:, None]).square_().sum(-1) / -2
+    return rows.mul_(query[:, None]).sum(-1)
 
 
 def _top(likeness: Tensor, places: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k most alike of rows in ascending order of place, the lower place first among equals."""
+    """The k most alike, the lower place first among equals."""
+    order = places.sort(1).indices
+    likeness, places = likeness.gather(1, order), places.gather(1, order)
     order = likeness.sort(dim=1, descending=True, stable=True).indices[:, :k]
     return likeness.gather(1, order), places.gather(1, order)
 
@@ -140,13 +166,11 @@ def _rounding(length: Tensor, likeness: Tensor, width: int, metric: Metric) -> T
     return size * torch.finfo(torch.float32).eps * (4 + width**0.5)
 
 
-def _search(bank: np.ndarray, query: Tensor, k: int, metric: Metric, mean: np.ndarray) -> tuple[Tensor, Tensor]:
+def _search(bank: np.ndarray, query: Tensor, k: int, metric: Metric) -> tuple[Tensor, Tensor]:
     """One query's k most alike [k] and their rows, in float64 throughout."""
-    alike = [
-        _exact(_rows(bank[at : at + BANK], metric, mean, torch.float64)[None], query[None], metric)
-        for at in range(0, len(bank), BANK)
-    ]
-    best, index = _top(torch.cat(alike, 1), torch.arange(len(bank))[None], k)
+    every = torch.arange(len(bank))[None]
+    alike = [_exact(bank, every[:, at : at + BANK], query[None], metric) for at in range(0, len(bank), BANK)]
+    best, index = _top(torch.cat(alike, 1), every, k)
     return best[0], index[0]
 
 
