@@ -84,14 +84,6 @@ def from_truth(case: Case) -> Answered:
     return _answered(case, said, encoded)
 
 
-def from_truth(case: Case) -> Answered:
-    """Of a probe that fits and chooses nothing and judges the report split by its labels."""
-    vectors, encoded = _vectors(case)
-    fit, report = (_taken(vectors, case.rows[role]) for role in ("fit", "report"))
-    given = (Fit(fit, case.labels[case.rows["fit"]]), Labelled(report, case.labels[case.rows["report"]]))
-    return _answered(case, case.probe.judge(*given, len(case.pack.classes)), encoded)
-
-
 def from_nothing(case: Case) -> Answered:
     """Of a probe that looks at labels alone; of maps every pixel is a sample."""
     if case.labels.ndim < 3:

@@ -285,7 +285,7 @@ def _requests_of(
     plan: Plan, row: Row, task: NamedTask, content: str, protocol: ProtocolRecord, bands: str, label_kind: str
 ) -> list[Request]:
     registry = plan.experiment.registry
-    offered = gives(row, registry)
+    offered = gives(row, registry) if row.kind != "bound" or not protocol.absent else ()
     if row.kind == "reference":
         assert row.part is not None
         probes = {row.part.use: PartTable(use=row.part.use, options=row.part.options)}
