@@ -107,13 +107,15 @@ def _errors(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
 class Metric:
     """A metric by name: `reads` says whether it compares decisions or looks at scores; direction: which way is better.
 
-    kinds: the kinds of labels that it says something of.
+    kinds: the kinds of labels that it says something of; is_share: whether it is a share, shown as percent, or in a
+    unit of its own.
     """
 
     function: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
     reads: str
     kinds: tuple[str, ...]
     direction: str = "max"
+    is_share: bool = True
 
 
 METRICS = {
@@ -128,11 +130,12 @@ METRICS = {
     "pixel_f1": Metric(pixel_f1, "scores", ("segmentation", "change")),
     "change_iou": Metric(change_iou, "scores", ("segmentation", "change")),
     "change_f1": Metric(change_f1, "scores", ("segmentation", "change")),
-    "rmse": Metric(rmse, "scores", ("regression",), "min"),
-    "mae": Metric(mae, "scores", ("regression",), "min"),
+    "rmse": Metric(rmse, "scores", ("regression",), "min", is_share=False),
+    "mae": Metric(mae, "scores", ("regression",), "min", is_share=False),
     "r2": Metric(r2, "scores", ("regression",)),
     "mean": Metric(mean_value, "scores", LABEL_KINDS),
-    "mean_cost": Metric(mean_value, "scores", LABEL_KINDS, "min"),
+    "mean_cost": Metric(mean_value, "scores", LABEL_KINDS, "min", is_share=False),
+    "mean_rate": Metric(mean_value, "scores", LABEL_KINDS, is_share=False),
 }
 
 

@@ -22,7 +22,7 @@ PROFILES = {
     },
     "profile_images_per_second": {
         "summary": "Images that the backbone encodes in a second, measured where the score was made.",
-        "metric": "mean",
+        "metric": "mean_rate",
     },
     "profile_peak_memory": {
         "summary": "MiB alive at once, weights included, while the backbone encodes a batch.",
