@@ -21,9 +21,10 @@ from deo_bench.errors import CannotWrite, StoreError, UserError
 from deo_bench.experiments.events import Event, Mapped, Note, Scored, ScoreFailed, Waiting
 from deo_bench.experiments.plan import Plan
 from deo_bench.experiments.subjects import Row, baseline_row, first_bands, run_behind
-from deo_bench.files import sweep
+from deo_bench.files import checksum, sweep
 from deo_bench.recipe import PartTable
 from deo_bench.store import Lease, LeaseLost
+from deo_bench.store.embeddings import EXPORT
 from deo_bench.store.remains import RESULTS
 from deo_bench.students import Student
 from deo_bench.teachers import Teacher
@@ -119,7 +120,7 @@ class ScoringJob:
         registry = self.plan.experiment.registry
         if row.export is not None:
             path = row.export
-            return Evaluated(request.subject, lambda pack: read_export(path, registry)[0])
+            return Evaluated(f"{EXPORT} {checksum(path)}", lambda pack: read_export(path, registry)[0])
         if row.part is None:
             run = self.plan.store.run(run_behind(request.subject))
             if not run.is_done():

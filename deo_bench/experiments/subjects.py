@@ -41,7 +41,7 @@ class Row:
 
 def baseline_row(part: PartTable, experiment: Experiment, recipe: Recipe | None, identifier: Identifier) -> Row:
     """The row of a baseline that is no run."""
-    told: dict[str, object] = {"use": part.use, "options": part.options}
+    told = _told(part, identifier)
     if part.use == "majority":
         return _reference("majority class", part, told)
     if part.use == "supervised" and recipe is not None:
@@ -62,7 +62,7 @@ def baseline_row(part: PartTable, experiment: Experiment, recipe: Recipe | None,
 
 def bound_row(cell: Row, teacher: PartTable, identifier: Identifier) -> Row:
     """The row of a cell with a frozen teacher beside it; its subjects say both, so no score of theirs is another's."""
-    told: dict[str, object] = {"use": teacher.use, "options": teacher.options}
+    told = _told(teacher, identifier)
     told["weights"] = identifier.teacher(teacher)
     told |= {"version": identifier.registry.get("teacher", teacher.use).identity, "joined": JOINED_VERSION}
     subjects = tuple((seed, f"backbones/{run}+{teacher.use}-{digest(told)}") for seed, run in cell.subjects)
@@ -82,6 +82,17 @@ def gives(row: Row, registry: Registry) -> tuple[str, ...]:
     if facts.get("needs") == "bands":
         return tuple(facts.get("gives", ("vectors", "maps")))
     return ("vectors", "maps", "network")
+
+
+def _told(part: PartTable, identifier: Identifier) -> dict[str, object]:
+    """What a subject's name says of a teacher: part and options, a file by its content."""
+    declared = identifier.registry.all("teacher").get(part.use)
+    paths = {name for name, option in declared.options.items() if option.is_path} if declared else set()
+    options = {
+        name: identifier.file(Path(value)) if name in paths and value is not None else value
+        for name, value in part.options.items()
+    }
+    return {"use": part.use, "options": options}
 
 
 def run_behind(subject: str) -> str:

@@ -133,10 +133,11 @@ class Identifier:
             if name in PLACE_OPTIONS or (kind == "teacher" and name in ("recipe", "run")):
                 continue
             is_file = declared.options[name].is_path and value is not None
-            kept[name] = self._file(Path(value)) if is_file else value
+            kept[name] = self.file(Path(value)) if is_file else value
         return kept
 
-    def _file(self, path: Path) -> str:
+    def file(self, path: Path) -> str:
+        """A file's content as it counts in an identity: sha256."""
         path = in_folder(path)
         key = f"file{path}"
         if key not in self._seen:
