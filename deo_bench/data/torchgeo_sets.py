@@ -6,7 +6,7 @@ import tarfile
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,13 +31,20 @@ _RAISED = (
 def open_set(of: str, root: Path, **options: Any) -> Any:
     """An instance of torchgeo's class `of` over the files in `root`; torchgeo unpacks archives that lie there."""
     library = import_library("torchgeo.datasets", f"torchgeo's {of}")
-    with one_line(of, root):
+    with _reading(of, root):
         return getattr(library, of)(root=str(root), **options)
 
 
+def _reading(of: str, root: Path) -> AbstractContextManager[None]:
+    return one_line(f"torchgeo's {of}", root)
+
+
 @contextmanager
-def one_line(of: str, root: Path) -> Iterator[None]:
-    """What torchgeo raises over files that it cannot find or read becomes one line that names the folder."""
+def one_line(who: str, root: Path) -> Iterator[None]:
+    """What a library of data sets raises over files that it cannot find or read becomes one line that names the folder.
+
+    who: the library and its class. What they warn of is not said.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of missing georeferences, and of pandas' plans
@@ -47,8 +54,8 @@ def one_line(of: str, root: Path) -> Iterator[None]:
     except _RAISED as error:
         told = " ".join(str(error).split())[:200]
         if type(error).__name__ == "DatasetNotFoundError":
-            raise MissingInput(f"torchgeo's {of}: {root} lacks files of it", "get or unpack them there") from None
-        raise UserError(f"torchgeo's {of}, {root}: {type(error).__name__}: {told}") from None
+            raise MissingInput(f"{who}: {root} lacks files of it", "get or unpack them there") from None
+        raise UserError(f"{who}, {root}: {type(error).__name__}: {told}") from None
 
 
 def eurosat(of: str, root: Path) -> Scenes:
@@ -92,7 +99,7 @@ def _classified(
 
     def read(at: int) -> tuple[np.ndarray, np.ndarray]:
         split, place = places[at]
-        with one_line(of, root):
+        with _reading(of, root):
             sample = sets[split][place]
             label = np.asarray(sample["label"])
             return image(sample), label.astype(np.uint8 if label.ndim else np.int64)
@@ -116,7 +123,7 @@ def oscd(of: str, root: Path, select_share: float) -> Scenes:
 
     def read(at: int) -> tuple[Dated, np.ndarray]:
         _, split, place = places[at]
-        with one_line(of, root):
+        with _reading(of, root):
             sample = sets[split][place]
         dates = whole_numbers(sample["image"].numpy(), np.uint16, of)
         return Dated(dates[0], dates[1]), sample["mask"].numpy()[0].astype(np.uint8)
@@ -132,7 +139,7 @@ def levircd(of: str, root: Path) -> Scenes:
 
     def read(at: int) -> tuple[Dated, np.ndarray]:
         split, place = places[at]
-        with one_line(of, root):
+        with _reading(of, root):
             sample = sets[split][place]
         dates = whole_numbers(sample["image"].numpy(), np.uint8, of)
         return Dated(dates[0], dates[1]), sample["mask"].numpy()[0].astype(np.uint8)
@@ -154,7 +161,7 @@ def spacenet1(of: str, root: Path, image: Literal["3band", "8band"], shares: tup
     roles[chosen], roles[reported] = "select", "report"
 
     def read(at: int) -> tuple[np.ndarray, np.ndarray]:
-        with one_line(of, root):
+        with _reading(of, root):
             sample = found[at]
         pixels = whole_numbers(sample["image"].numpy(), np.uint8 if image == "3band" else np.uint16, of)
         return pixels, (sample["mask"].numpy() != 0).astype(np.uint8)
@@ -176,7 +183,7 @@ def pastis(of: str, root: Path, fold: int, temporal: str | int) -> Scenes:
 
     def read(at: int) -> tuple[np.ndarray, np.ndarray]:
         role, place = places[at]
-        with one_line(of, root):
+        with _reading(of, root):
             sample = sets[role][place]
         series = sample["image"].numpy()
         if isinstance(temporal, int) and not 0 <= temporal < len(series):
