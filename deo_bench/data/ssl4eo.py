@@ -14,7 +14,7 @@ from deo_bench.data import Data, Pack, Places, data
 from deo_bench.data.join import count_squares, squares
 from deo_bench.data.pack import input_key, pack_once, write_pack
 from deo_bench.data.tiff import read_layers
-from deo_bench.data.torchgeo_download import download_set
+from deo_bench.data.torchgeo_files import by_torchgeo
 from deo_bench.data.torchgeo_sets import open_set
 from deo_bench.declarations import Count
 from deo_bench.errors import MissingInput, UserError
@@ -63,7 +63,9 @@ class Ssl4EoS12(Data):
             told = f"{root} has no {self.level}"
         except MissingInput as error:
             told = str(error)
-        raise MissingInput(f"ssl4eo_s12 (torchgeo's SSL4EOS12): {told}", "get it: deo-bench data download ssl4eo_s12")
+        # Its archive comes in parts, of about 500 GB together, which torchgeo puts together.
+        command = by_torchgeo("SSL4EOS12", (places.root or Path()) / self.path, f"split={self.level!r}, ")
+        raise MissingInput(f"ssl4eo_s12 (torchgeo's SSL4EOS12): {told}", f"or get it: {command}")
 
     def pack(self, places: Places) -> Pack:
         """The images, location by location and date by date."""
@@ -72,10 +74,6 @@ class Ssl4EoS12(Data):
             open_set("SSL4EOS12", folder.parent, split=self.level)  # torchgeo unpacks the archives that lie there
         key = input_key(f"ssl4eo_s12-{self.level}", [folder], {**vars(self), "path": ""}, READER)
         return pack_once(places, key, lambda target: self._build(target, folder))
-
-    def download(self, places: Places) -> Path:
-        """Fetch the level (about 500 GB packed) into the folder, checksums compared; torchgeo does it."""
-        return download_set("SSL4EOS12", places, self.path, [{"split": self.level}])
 
     def _build(self, target: Path, folder: Path) -> Pack:
         size, bands = self._of_torchgeo(folder)

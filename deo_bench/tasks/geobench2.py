@@ -7,13 +7,14 @@ import importlib
 import io
 from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
 from deo_bench.bands import Unit, band_set
 from deo_bench.data import Pack, Places
+from deo_bench.data.download import Download, hub_file
 from deo_bench.data.pack import input_key, pack_once
 from deo_bench.data.scene_set import Scenes, pack_scenes, whole_numbers
 from deo_bench.data.torchgeo_sets import one_line
@@ -30,7 +31,7 @@ GEOBENCH2: dict[str, dict[str, Any]] = {
     "gb2-benv2": {
         "summary": "Land cover, 19 labels at once, Sentinel-2 (12 bands), 120 px: BigEarthNet v2 in GEO-Bench-2.",
         "of": "GeoBenchBENV2",
-        "files": ["geobench_benv2.tortilla"],
+        "sha256": "821c2f429c3e85c158c758bbb215bf61170a2451a11284efaf0f89cef97e468a",
         "labels": "multi",
         "modality": "s2",
         "data_sets": ["bigearthnet"],
@@ -39,7 +40,7 @@ GEOBENCH2: dict[str, dict[str, Any]] = {
     "gb2-so2sat": {
         "summary": "Local climate zones, 17 classes, Sentinel-2 (10 bands, reflectance), 32 px: So2Sat of GEO-Bench-2.",
         "of": "GeoBenchSo2Sat",
-        "files": ["geobench_so2sat.tortilla"],
+        "sha256": "2f9aa3a0cbf7f5071d2fafee24156a6041a9c732f0f979881b8db582201aa7bc",
         "labels": "single",
         "modality": "s2",
         "data_sets": ["so2sat"],
@@ -47,7 +48,7 @@ GEOBENCH2: dict[str, dict[str, Any]] = {
     "gb2-forestnet": {
         "summary": "Drivers of deforestation, 12 classes, Landsat-8 (6 bands, 8-bit), 332 px: GEO-Bench-2.",
         "of": "GeoBenchForestnet",
-        "files": ["geobench_forestnet.tortilla"],
+        "sha256": "6ee7cb7135b4ca5d0cde52e781f5960ed0e648dcceab598982fa612802cd3ad1",
         "labels": "single",
         "modality": "",
         "data_sets": ["forestnet"],
@@ -55,7 +56,7 @@ GEOBENCH2: dict[str, dict[str, Any]] = {
     "gb2-treesatai": {
         "summary": "Kinds of trees, 15 labels at once, aerial RGB and NIR (8-bit), 304 px: TreeSatAI of GEO-Bench-2.",
         "of": "GeoBenchTreeSatAI",
-        "files": ["geobench_treesatai.tortilla"],
+        "sha256": "0ddb8068720242ad4f5931ea91f3459ed695ad490bbaa48905afe72dd9623aee",
         "labels": "multi",
         "modality": "aerial",
         "data_sets": ["treesatai"],
@@ -64,7 +65,7 @@ GEOBENCH2: dict[str, dict[str, Any]] = {
     "gb2-burn_scars": {
         "summary": "Burnt or not, Landsat and Sentinel-2 (6 bands, reflectance), 512 px: GEO-Bench-2.",
         "of": "GeoBenchBurnScars",
-        "files": ["geobench_burn_scars.tortilla"],
+        "sha256": "9f865e72bc4aeb657ee03be167a093f80ee92403ccb2c23b4d19be1189e442aa",
         "labels": "segmentation",
         "modality": "",
         "data_sets": ["burn_scars"],
@@ -73,7 +74,7 @@ GEOBENCH2: dict[str, dict[str, Any]] = {
     "gb2-cloudsen12": {
         "summary": "Clouds and their shadows, 4 classes, Sentinel-2 (12 bands), 512 px: CloudSEN12 of GEO-Bench-2.",
         "of": "GeoBenchCloudSen12",
-        "files": ["geobench_cloudsen12.tortilla"],
+        "sha256": "16b3c03d7b15cf42f6ef0cee6d453b6ad8ebbe7744674c4b58657511f7f5d0c0",
         "labels": "segmentation",
         "modality": "",
         "data_sets": ["cloudsen12"],
@@ -82,7 +83,7 @@ GEOBENCH2: dict[str, dict[str, Any]] = {
     "gb2-flair2": {
         "summary": "Land cover, 13 classes, aerial RGB and NIR (8-bit), 512 px: FLAIR#2 of GEO-Bench-2.",
         "of": "GeoBenchFLAIR2",
-        "files": ["geobench_flair2.tortilla"],
+        "sha256": "f446098513d85591b8abae03e8d98447d2ab5173271f85c11f40edcdb1e2e1a9",
         "labels": "segmentation",
         "modality": "aerial",
         "data_sets": ["flair2"],
@@ -91,7 +92,7 @@ GEOBENCH2: dict[str, dict[str, Any]] = {
     "gb2-spacenet2": {
         "summary": "Buildings of four cities, WorldView (8 bands, counts of the sensor): SpaceNet 2 of GEO-Bench-2.",
         "of": "GeoBenchSpaceNet2",
-        "files": ["geobench_spacenet2.tortilla"],
+        "sha256": "e48e57654c1755a6b1c79bcfe172035a27b815ebe1738d1ce95d96d5c37214b6",
         "labels": "segmentation",
         "modality": "worldview",
         "data_sets": ["spacenet2"],
@@ -100,7 +101,7 @@ GEOBENCH2: dict[str, dict[str, Any]] = {
     "gb2-spacenet7": {
         "summary": "Buildings, PlanetScope RGB (8-bit): SpaceNet 7 of GEO-Bench-2, each date an image.",
         "of": "GeoBenchSpaceNet7",
-        "files": ["geobench_spacenet7.tortilla"],
+        "sha256": "f202abe270b729f7f2651de64cb5c6b41c5f9915109ec12b6c467afa2abcb5b6",
         "labels": "segmentation",
         "modality": "",
         "data_sets": ["spacenet7"],
@@ -134,9 +135,9 @@ _ROLES = {"train": "fit", "validation": "select", "test": "report"}
 class GeoBench2Task(Task):
     """A set of single images of GEO-Bench-2 (2025), read by its library `geobenchv2` (0.9), which comes in no extra.
 
-    Folder `geobench2`, with the library's `.tortilla` files. Bands are named as the library names them, and values are
-    as they are in the files: nothing is normalised. Of several sensors one is packed. TreeSatAI's aerial bands stand in
-    two orders in the library, of which its reader's is used.
+    Folder `geobench2`, with the data set's file, `geobench_*.tortilla`. Bands are named as the library names them, and
+    values are as they are in the files: nothing is normalised. Of several sensors one is packed. TreeSatAI's aerial
+    bands stand in two orders in the library, of which its reader's is used.
     """
 
     version = 1
@@ -154,26 +155,30 @@ class GeoBench2Task(Task):
         """Known without the images."""
         return tuple(_IMAGES[self.name][0].values())
 
+    @property
+    def file(self) -> str:
+        """The data set's one file, under the root of data."""
+        return f"{self.folder}/geobench_{self.name.removeprefix('gb2-')}.tortilla"
+
     def inputs(self, places: Places) -> tuple[Path, ...]:
-        """The data set's files."""
+        """The data set's file."""
         try:
-            return tuple(places.find(f"{self.folder}/{file}", f"task {self.name}") for file in self.facts["files"])
+            return (places.find(self.file, f"task {self.name}"),)
         except MissingInput as error:
-            raise MissingInput(str(error), f"or fetch it: deo-bench data download {self.name}") from None
+            raise MissingInput(str(error), f"or get it: deo-bench data download {self.name}") from None
+
+    def downloads(self, places: Places) -> tuple[Download, ...]:
+        """The data set's file."""
+        repository = f"aialliance/{self.name.removeprefix('gb2-')}"
+        address = hub_file(repository, PurePath(self.file).name)
+        page = f"https://huggingface.co/datasets/{repository}"
+        return (Download(address, to=self.file, sha256=self.facts["sha256"], page=page),)
 
     def pack(self, places: Places) -> Pack:
         """The data set's images of one sensor, in the library's order."""
-        files = self.inputs(places)
-        key = input_key(self.name, files, {"set": self.name}, READER)
-        return pack_once(places, key, lambda folder: pack_scenes(folder, self.name, self._scenes(files[0].parent)))
-
-    def download(self, places: Places) -> Path:
-        """Fetch the data set's files into the folder; the library does it, and compares their checksums."""
-        if places.root is None:
-            raise MissingInput("no folder of data is given", "say --data FOLDER, or set DEO_BENCH_DATA")
-        root = places.root / self.folder
-        self._opened(root, "train", download=True)
-        return root
+        (file,) = self.inputs(places)
+        key = input_key(self.name, [file], {"set": self.name}, READER)
+        return pack_once(places, key, lambda folder: pack_scenes(folder, self.name, self._scenes(file.parent)))
 
     def _scenes(self, root: Path) -> Scenes:
         sets = {split: self._opened(root, split) for split in _ROLES}
@@ -204,7 +209,7 @@ class GeoBench2Task(Task):
             return label.astype(np.uint8 if label.ndim else np.int64)
         return np.where(np.isin(label, _NO_CLASS.get(self.name, ())), IGNORE, label).astype(np.int16)
 
-    def _opened(self, root: Path, split: str, download: bool = False) -> Any:
+    def _opened(self, root: Path, split: str) -> Any:
         if find_spec("geobench_v2") is None:
             raise MissingInput(f"task {self.name}: needs geobenchv2, which is not installed", "pip install geobenchv2")
         names = list(_IMAGES[self.name][0])
@@ -217,7 +222,7 @@ class GeoBench2Task(Task):
         who = f"geobenchv2's {self.facts['of']}"
         with one_line(who, root), contextlib.redirect_stdout(io.StringIO()):  # it says how it normalises
             of = getattr(library, str(self.facts["of"]))
-            return of(root=str(root), split=split, band_order=order, data_normalizer=_as_it_is, download=download)
+            return of(root=str(root), split=split, band_order=order, data_normalizer=_as_it_is)
 
 
 def _as_it_is(images: Any) -> Any:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from deo_bench.bands import band_set
 from deo_bench.data import Pack, Places
+from deo_bench.data.download import Download
 from deo_bench.data.pack import input_key, pack_once
 from deo_bench.data.scene_set import Scenes, pack_scenes
 from deo_bench.data.sen1floods11 import CHIPS, CLASSES, LISTS, sen1floods11
-from deo_bench.data.torchgeo_download import download_set
+from deo_bench.data.torchgeo_files import (
+    bigearthnet_files,
+    by_torchgeo,
+    eurosat_files,
+    oscd_files,
+    pastis_files,
+    spacenet1_files,
+)
 from deo_bench.data.torchgeo_sets import CHANGE, bigearthnet, eurosat, levircd, oscd, pastis, spacenet1
 from deo_bench.declarations import Count, Fraction
 from deo_bench.errors import MissingInput, UserError
@@ -65,7 +72,7 @@ class _Set(Task):
         root = self._root(places)
         lacking = [part for part in self.parts if not (root / part).exists()]
         if lacking and not any(list(root.glob(pattern)) for pattern in ("*.zip", "*.tar.gz*")):
-            raise self._missing(f"{root} has no {lacking[0]}")
+            raise self._missing(places, f"{root} has no {lacking[0]}")
         return (root,)
 
     def pack(self, places: Places) -> Pack:
@@ -77,25 +84,18 @@ class _Set(Task):
         key = input_key(self.name, [root / part for part in self.parts], options, READER)
         return pack_once(places, key, lambda folder: pack_scenes(folder, self.name, self.scenes(root), self.patch))
 
-    def download(self, places: Places) -> Path:
-        """Fetch the data set into its folder under the root of data, checksums compared; torchgeo does it."""
-        return download_set(self.of, places, self.folder, self.download_options)
-
-    @property
-    def download_options(self) -> Sequence[dict[str, object]]:
-        """The options of each instance of torchgeo's class that fetches a part of the data set."""
-        return ({},)
+    def remedy(self, places: Places) -> str:
+        """How to get the data set where it is not there."""
+        return f"deo-bench data download {self.name}"
 
     def _root(self, places: Places) -> Path:
         try:
             return places.find(self.folder, "its folder")
         except MissingInput as error:
-            raise self._missing(str(error)) from None
+            raise self._missing(places, str(error)) from None
 
-    def _missing(self, told: str) -> MissingInput:
-        return MissingInput(
-            f"task {self.name} (torchgeo's {self.of}): {told}", f"or fetch it: deo-bench data download {self.name}"
-        )
+    def _missing(self, places: Places, told: str) -> MissingInput:
+        return MissingInput(f"task {self.name} (torchgeo's {self.of}): {told}", f"or get it: {self.remedy(places)}")
 
 
 @task(EUROSAT, data_sets=["eurosat"], paper="https://arxiv.org/abs/1709.00029", licence="MIT")
@@ -127,10 +127,9 @@ class EuroSat(_Set):
         """Known without the images."""
         return band_set("s2_13")
 
-    @property
-    def download_options(self) -> Sequence[dict[str, object]]:
-        """Each split has a list of its own."""
-        return tuple({"split": split} for split in ("train", "val", "test"))
+    def downloads(self, places: Places) -> tuple[Download, ...]:
+        """The archive and the lists of splits."""
+        return eurosat_files(self.lists)
 
 
 @task(
@@ -167,10 +166,9 @@ class BigEarthNet(_Set):
         """Known without the images."""
         return band_set("s2_12")
 
-    @property
-    def download_options(self) -> Sequence[dict[str, object]]:
-        """Sentinel-2 alone."""
-        return ({"bands": "s2"},)
+    def downloads(self, places: Places) -> tuple[Download, ...]:
+        """The archive of Sentinel-2 and the lists of splits."""
+        return bigearthnet_files()
 
 
 @task("oscd", data_sets=["oscd"], paper="https://arxiv.org/abs/1810.08468", licence="of the data set")
@@ -206,6 +204,10 @@ class Oscd(_Set):
     def class_names(self, places: Places) -> tuple[str, ...]:
         """Known without the images."""
         return CHANGE
+
+    def downloads(self, places: Places) -> tuple[Download, ...]:
+        """The three archives."""
+        return oscd_files()
 
 
 @task(
@@ -246,6 +248,10 @@ class LevirCd(_Set):
         """Known without the images."""
         return CHANGE
 
+    def remedy(self, places: Places) -> str:
+        """torchgeo's own download, of three archives that become one folder."""
+        return by_torchgeo(self.of, (places.root or Path()) / self.folder)
+
 
 @task("spacenet1", data_sets=["spacenet1"], paper="https://arxiv.org/abs/1807.01232", licence="CC-BY-SA-4.0")
 class SpaceNet1(_Set):
@@ -283,6 +289,10 @@ class SpaceNet1(_Set):
         """Known without the images."""
         return ("R", "G", "B") if self.image == "3band" else band_set("wv_8")
 
+    def downloads(self, places: Places) -> tuple[Download, ...]:
+        """The archives of the chips and of their footprints."""
+        return spacenet1_files(self.image)
+
 
 @task("pastis", data_sets=["pastis"], paper="https://arxiv.org/abs/2107.07933", licence="of the data set")
 class Pastis(_Set):
@@ -318,6 +328,10 @@ class Pastis(_Set):
     def bands(self, places: Places) -> tuple[str, ...]:
         """Known without the images."""
         return band_set("s2_10")
+
+    def downloads(self, places: Places) -> tuple[Download, ...]:
+        """The archive of PASTIS-R."""
+        return pastis_files()
 
 
 @task(
@@ -358,3 +372,7 @@ class Sen1Floods11(_Set):
     def class_names(self, places: Places) -> tuple[str, ...]:
         """Known without the images."""
         return CLASSES
+
+    def remedy(self, places: Places) -> str:
+        """Its files lie one by one in a public bucket."""
+        return f"gsutil -m rsync -r gs://sen1floods11/v1.1 {(places.root or Path()) / self.folder}"

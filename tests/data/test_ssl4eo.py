@@ -80,7 +80,7 @@ def test_fewer_locations_than_asked_for_are_said(root: Path) -> None:
 
 
 def test_what_is_missing(tmp_path: Path, root: Path) -> None:
-    told = r"ssl4eo_s12 \(torchgeo's SSL4EOS12\): .*get it: deo-bench data download ssl4eo_s12"
+    told = r"\(torchgeo's SSL4EOS12\): .* get it: python -c .*SSL4EOS12\('.*ssl4eo_s12', split='s2c', download=True"
     with pytest.raises(MissingInput, match=told):
         packed(tmp_path)
     with pytest.raises(MissingInput, match=r"has no s2c"):

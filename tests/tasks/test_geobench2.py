@@ -49,7 +49,8 @@ class Library:
             def __init__(
                 self, root: str, split: str, band_order: Any, data_normalizer: Any, download: bool = False
             ) -> None:
-                library.asked.append({"root": root, "split": split, "band_order": band_order, "download": download})
+                assert not download
+                library.asked.append({"root": root, "split": split, "band_order": band_order})
                 sys.stdout.write("Using provided pre-initialized normalizer instance\n")
                 self.split, self.band_order, self.normalise = split, band_order, data_normalizer
                 self.classes = classes
@@ -76,10 +77,9 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Library:
 
 
 def packed(root: Path, name: str) -> Pack:
-    for file in GEOBENCH2[name]["files"]:
-        (root / "geobench2").mkdir(exist_ok=True)
-        (root / "geobench2" / file).write_bytes(b"a file of the library's")
     task, places = GeoBench2Task(name), Places(root, root / "cache")
+    (root / "geobench2").mkdir(exist_ok=True)
+    (root / task.file).write_bytes(b"a file of the library's")
     pack = task.pack(places)
     assert task.label_kind(places) == pack.label_kind and task.bands(places) == pack.bands
     assert [len(pack.splits[role]) for role in ("fit", "select", "report")] == [3, 2, 2]
@@ -98,7 +98,7 @@ def test_several_labels(tmp_path: Path, library: Library, capsys: pytest.Capture
     np.testing.assert_array_equal(pack.images, expected)
     assert pack.labels is not None and [np.flatnonzero(row).tolist() for row in pack.labels[:2]] == [[0, 18], [1, 18]]
     assert [asked["split"] for asked in library.asked] == ["train", "validation", "test"]
-    assert library.asked[0]["band_order"] == {"s2": list(BAND_SETS["s2_12"])} and not library.asked[0]["download"]
+    assert library.asked[0]["band_order"] == {"s2": list(BAND_SETS["s2_12"])}
     assert capsys.readouterr().out == "", "what the library prints is not ours to say"
 
 
@@ -141,8 +141,6 @@ def test_without_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     told = r"task gb2-so2sat: needs geobenchv2, which is not installed; pip install geobenchv2"
     with pytest.raises(MissingInput, match=told):
         packed(tmp_path, "gb2-so2sat")
-    with pytest.raises(MissingInput, match=told):
-        GeoBench2Task("gb2-so2sat").download(Places(tmp_path, tmp_path))
 
 
 def test_without_the_files(tmp_path: Path) -> None:
@@ -167,10 +165,12 @@ def test_what_the_library_raises_is_one_line(tmp_path: Path, library: Library) -
         packed(tmp_path, "gb2-benv2")
 
 
-def test_download_is_the_librarys(tmp_path: Path, library: Library) -> None:
-    library.set("GeoBenchBENV2", ("a",), lambda split, index: {})
-    assert GeoBench2Task("gb2-benv2").download(Places(tmp_path, tmp_path / "cache")) == tmp_path / "geobench2"
-    assert library.asked[0]["download"] and library.asked[0]["root"] == str(tmp_path / "geobench2")
+def test_downloads_are_held_against_the_librarys_sums(tmp_path: Path) -> None:
+    for name in GEOBENCH2:
+        task = GeoBench2Task(name)
+        (download,) = task.downloads(Places(tmp_path, tmp_path / "cache"))
+        assert download.to == task.file and download.url.endswith(f"/resolve/main/{Path(task.file).name}")
+        assert len(download.sha256) == 64 and f"/datasets/aialliance/{name.removeprefix('gb2-')}/" in download.url
 
 
 def test_bands_are_ours_in_the_librarys_order(tmp_path: Path, library: Library) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ from PIL import Image
 
 from deo_bench.bands import BAND_SETS
 from deo_bench.data import Pack, Places
+from deo_bench.data.download import fetch
 from deo_bench.data.scene_set import drawn
 from deo_bench.errors import MissingInput, UserError
 from deo_bench.registry import Registry
+from tests.data.offering import publisher
 from tests.tasks import torchgeo_folders as write
 
 pytest.importorskip("torchgeo")
@@ -104,7 +108,7 @@ def test_levircd(tmp_path: Path) -> None:
     assert pack.unit == "uint8" and pack.images.dtype == np.uint8 and pack.bands == ("R", "G", "B")
     dates = np.array([dates for dates, _ in written.values()])
     np.testing.assert_array_equal(pack.images, dates[:, 0])
-    np.testing.assert_array_equal(pack.later, dates[:, 1])  # type: ignore[arg-type]
+    np.testing.assert_array_equal(pack.later, dates[:, 1])
     np.testing.assert_array_equal(labels(pack), [change for _, change in written.values()])
     assert [rows.tolist() for rows in pack.splits.values()] == [[0, 1], [2, 3], [4, 5]]
 
@@ -164,13 +168,22 @@ def test_sen1floods11_ignores_what_is_not_labelled(tmp_path: Path) -> None:
     assert pack.ignore == 255 and [rows.tolist() for rows in pack.splits.values()] == [[0, 1], [2], [3]]
 
 
+GET = {
+    "levircd": r"python -c .*LEVIRCD\('.*levircd', download=True, checksum=True\)",
+    "sen1floods11": "gsutil -m rsync -r gs://sen1floods11/v1.1 .*sen1floods11",
+}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_missing_says_torchgeos_class_and_the_command(tmp_path: Path, name: str) -> None:
-    with pytest.raises(MissingInput, match=rf"task {name} \(torchgeo's \w+\).*deo-bench data download {name}"):
+    told = GET.get(name, f"deo-bench data download {name}")
+    with pytest.raises(MissingInput, match=rf"task {name} \(torchgeo's \w+\).* get it: {told}"):
         packed(tmp_path, name)
     (tmp_path / name.removesuffix("-spatial")).mkdir()
-    with pytest.raises(MissingInput, match=rf"task {name} .* has no .*deo-bench data download {name}"):
+    with pytest.raises(MissingInput, match=rf"task {name} .* has no .* get it: {told}"):
         packed(tmp_path, name)
+    offered = REGISTRY.build("task", name).downloads(Places(tmp_path, tmp_path / "cache"))
+    assert bool(offered) is (name not in GET), "the command brings what it says"
 
 
 def remove(path: Path) -> None:
@@ -237,33 +250,47 @@ def test_a_split_deals_out_every_place_once() -> None:
         drawn(2, [0.2, 0.3])
 
 
-def test_download_is_torchgeos_own_with_checksums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from torchgeo.datasets import eurosat
+def stated(of: str) -> dict[str, str]:
+    """md5 -> address of what torchgeo's class downloads."""
+    import torchgeo.datasets
 
-    asked: list[tuple[str, str | None]] = []
+    found = getattr(torchgeo.datasets, of)
+    if of.startswith("EuroSAT"):
+        lists = {found.split_md5s[split]: found.url + found.split_filenames[split] for split in found.splits}
+        return {**lists, found.md5: found.url + found.filename}
+    if of == "BigEarthNet":
+        return {each["md5"]: each["url"] for each in (found.metadata["s2"], *found.splits_metadata.values())}
+    if of == "OSCD":
+        return {found.md5s[name]: url for name, url in found.urls.items()}
+    if of == "PASTIS":
+        return {found.md5: found.url}
+    return dict(zip(found.md5s["train"][1], found.tarballs["train"][1], strict=True))
 
-    def fetched(url: str, root: str, md5: str | None = None, **_: Any) -> None:
-        asked.append((url.rpartition("/")[2], md5))
-        write.write_eurosat(Path(root))
 
-    monkeypatch.setattr(eurosat, "download_url", fetched)
-    task = REGISTRY.build("task", "eurosat")
-    assert task.download(Places(tmp_path, tmp_path / "cache")) == tmp_path / "eurosat"
-    assert asked == [("eurosat-train.txt", eurosat.EuroSAT.split_md5s["train"])]
-    assert len(packed(tmp_path, "eurosat")) == 12
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in GET])
+def test_downloads_are_where_torchgeo_says_with_its_checksums(tmp_path: Path, name: str) -> None:
+    task, places = REGISTRY.build("task", name), Places(tmp_path, tmp_path / "cache")
+    offered, known = task.downloads(places), stated(task.of)
+    for each in offered:
+        address = known[each.md5].replace("https://hf.co/", "https://huggingface.co/")
+        assert each.url.endswith(address) and (each.url == address or "//" not in address)
+    assert len({each.md5 for each in offered}) == len(offered) >= 1
+    became = {str(each.place(tmp_path).relative_to(tmp_path / task.folder)) for each in offered}
+    assert all(any(part == place or part.startswith(f"{place}/") for place in became) for part in task.parts)
 
 
-def test_download_says_what_stands_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from torchgeo.datasets import eurosat
-
-    def offline(*_: Any, **__: Any) -> None:
-        raise OSError("<urlopen error [Errno -2] Name or service not known>")
-
-    monkeypatch.setattr(eurosat, "download_url", offline)
-    places = Places(tmp_path, tmp_path / "cache")
-    with pytest.raises(UserError, match=r"torchgeo's EuroSAT, .*eurosat: OSError: <urlopen error"):
-        REGISTRY.build("task", "eurosat").download(places)
-    with pytest.raises(MissingInput, match=r"not fetched by torchgeo; gsutil -m rsync -r gs://sen1floods11/v1.1 .*"):
-        REGISTRY.build("task", "sen1floods11").download(places)
-    with pytest.raises(MissingInput, match="no folder of data is given"):
-        REGISTRY.build("task", "eurosat").download(Places(None, tmp_path / "cache"))
+def test_an_archive_becomes_what_is_then_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    origin = tmp_path / "origin"
+    written = write.write_eurosat(origin)
+    archive = shutil.make_archive(str(tmp_path / "EuroSATallBands"), "zip", origin, "ds")
+    task, places = REGISTRY.build("task", "eurosat"), Places(tmp_path / "data", tmp_path / "cache")
+    with publisher() as offers:
+        for each in task.downloads(places):
+            name = each.url.rpartition("/")[2]
+            path = Path(archive) if name.endswith(".zip") else origin / name
+            offers.files[f"/{name}"] = path.read_bytes()
+            here = replace(each, url=offers.url(f"/{name}"), md5=hashlib.md5(path.read_bytes()).hexdigest())
+            list(fetch(here, tmp_path / "data"))
+    assert len(task.pack(places)) == len(written)
