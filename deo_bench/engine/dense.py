@@ -106,7 +106,8 @@ class KeptMaps(MapSource):
 class WindowMaps(MapSource):
     """Maps of windows, encoded when asked for: random crops to fit on, and what overlaps by half to be reported.
 
-    packs: a date; side: of a window in pixels of the images, at most theirs; rows, labels: as of `KeptMaps`.
+    packs: a date; side: of a window in pixels of the images, at most theirs; rows, labels: as of `KeptMaps`; is_live:
+    gradients reach the backbone, and its mode is whoever's who trains it; flips: of what is cut at random.
     """
 
     backbone: Backbone
@@ -117,13 +118,17 @@ class WindowMaps(MapSource):
     labels: np.ndarray | None
     side: int
     device: torch.device
+    is_live: bool = False
+    flips: bool = False
 
     def __post_init__(self) -> None:
         self.dates = len(self.packs)
         height, width = self.packs[0].images.shape[2:]
         self.size = (height, width)
         self.window = (min(self.side, height), min(self.side, width))
-        maps = self._encoded(self.rows[:1], [(0, 0)])
+        self.backbone.eval()
+        with torch.no_grad():
+            maps = self._encoded(self.rows[:1], [(0, 0)])
         self.shapes = tuple((int(each.shape[2]), int(each.shape[3]), int(each.shape[4])) for each in maps)
 
     def __len__(self) -> int:
@@ -131,17 +136,24 @@ class WindowMaps(MapSource):
         return len(self.rows)
 
     def batch(self, places: np.ndarray, generator: torch.Generator | None = None) -> tuple[list[Tensor], Tensor | None]:
-        """Maps and labels of a crop of each image: drawn from the generator, or from the middle."""
+        """Maps and labels of a crop of each image: drawn from the generator, or from the middle and never flipped."""
         rows, room = self.rows[places], [full - side for full, side in zip(self.size, self.window, strict=True)]
         if generator is None:
             corners = [(room[0] // 2, room[1] // 2)] * len(rows)
         else:
             drawn = torch.rand(len(rows), 2, generator=generator).double()
             corners = [(int(y * (room[0] + 1)), int(x * (room[1] + 1))) for y, x in drawn.tolist()]
-        maps = self._encoded(rows, corners)
+        turned: list[tuple[int, ...]] = [()] * len(rows)
+        if self.flips and generator is not None:
+            drawn = torch.rand(len(rows), 2, generator=generator) < 0.5
+            turned = [tuple(axis for axis in (0, 1) if row[axis]) for row in drawn.tolist()]
+        maps = self._encoded(rows, corners, turned)
         if self.labels is None:
             return maps, None
-        cut = [self._cut(self.labels[row], corner) for row, corner in zip(rows, corners, strict=True)]
+        cut = [
+            np.flip(self._cut(self.labels[row], corner), axes)
+            for row, corner, axes in zip(rows, corners, turned, strict=True)
+        ]
         return maps, torch.from_numpy(np.stack(cut).astype(np.int64)).to(self.device)
 
     @torch.no_grad()
@@ -171,14 +183,22 @@ class WindowMaps(MapSource):
         (y, x), (height, width) = corner, self.window
         return values[..., y : y + height, x : x + width]
 
-    @torch.no_grad()
-    def _encoded(self, rows: np.ndarray, corners: Sequence[tuple[int, int]]) -> list[Tensor]:
-        """Maps [B, dates, C, h, w] of a window of each row."""
-        self.backbone.eval()
+    def _encoded(
+        self, rows: np.ndarray, corners: Sequence[tuple[int, int]], turned: Sequence[tuple[int, ...]] | None = None
+    ) -> list[Tensor]:
+        """Maps [B, dates, C, h, w] of a window of each row, flipped along the axes (0, 1) that `turned` says."""
+        if not self.is_live:
+            self.backbone.eval()
         dates = []
-        for pack in self.packs:
-            images = images_of(pack, rows, self.device, with_statistics=True)
-            cut = torch.stack([self._cut(image, corner) for image, corner in zip(images.pixels, corners, strict=True)])
-            features = self.view.features(self.backbone, replace(images, pixels=cut), self.levels)
-            dates.append([features.maps[name].float() for name in self.levels])
+        with torch.set_grad_enabled(self.is_live and torch.is_grad_enabled()):
+            for pack in self.packs:
+                images = images_of(pack, rows, self.device, with_statistics=True)
+                windows = [self._cut(image, corner) for image, corner in zip(images.pixels, corners, strict=True)]
+                if turned is not None:
+                    windows = [
+                        each.flip([1 + axis for axis in axes]) for each, axes in zip(windows, turned, strict=True)
+                    ]
+                shown = replace(images, pixels=torch.stack(windows))
+                features = self.view.features(self.backbone, shown, self.levels)
+                dates.append([features.maps[name].float() for name in self.levels])
         return [torch.stack(level, 1) for level in zip(*dates, strict=True)]

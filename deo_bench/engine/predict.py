@@ -19,6 +19,7 @@ from deo_bench.errors import UserError
 from deo_bench.features import Images
 from deo_bench.probes import Fit, Labelled, Prediction, Select
 from deo_bench.probes.confusion import confusion_matrices
+from deo_bench.probes.dense import MapTuner
 from deo_bench.probes.images import ImageSource, LabelledImages
 from deo_bench.probes.maps import MapSource
 from deo_bench.store.embeddings import Embeddings
@@ -103,7 +104,9 @@ def from_images(case: Case) -> Answered:
 
 
 def from_backbone(case: Case) -> Answered:
-    """Of a probe that goes on from the backbone's weights."""
+    """Of a probe that goes on from the backbone's weights, or measures it."""
+    if case.labels.ndim == 3 and isinstance(case.probe, MapTuner):
+        return _tuned_on_maps(case)
     source = _images(case, lambda images: case.view.sized(replace(images, pixels=images.pixels.to(case.device))))
     return _trained(case, case.backbone(), source, case.request.protocol.normalise)
 
@@ -135,6 +138,23 @@ def from_maps(case: Case) -> Answered:
     sources = [source(role) for role in ("fit", "select", "report")]
     maps, chosen = case.probe.predict_maps(*sources, len(case.pack.classes), case.pack.ignore, 0)
     return _dense_answer(case, maps, chosen, encoded)
+
+
+def _tuned_on_maps(case: Case) -> Answered:
+    """Of a probe that trains the backbone on labels a pixel; without a window images are seen whole."""
+    dates = [case.pack] if case.pack.later is None else [case.pack, case.pack.at_later()]
+    side = case.request.protocol.window or max(case.pack.images.shape[2:])
+
+    def sources(backbone: Backbone, levels: int | tuple[str, ...], flips: bool) -> tuple[MapSource, ...]:
+        def source(role: str) -> MapSource:
+            labels = None if role == "report" else case.labels
+            given = (backbone, dates, case.view, levels_of(backbone, levels), case.rows[role], labels, side)
+            return WindowMaps(*given, case.device, is_live=True, flips=flips)
+
+        return tuple(source(role) for role in ("fit", "select", "report"))
+
+    maps, chosen = case.probe.predict_tuned(case.backbone(), sources, len(case.pack.classes), case.pack.ignore, 0)
+    return _dense_answer(case, maps, chosen, 0)
 
 
 WAYS: dict[str, Callable[[Case], Answered]] = {

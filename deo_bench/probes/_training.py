@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -58,11 +58,37 @@ class Target:
         return torch.from_numpy(np.asarray(labels, dtype=np.float32 if self.kind == "multi" else np.int64))
 
 
-class Predictor(nn.Module):
+class Trained(nn.Module):
+    """A backbone and a head on it, as the loop trains them; frozen: the backbone stays as it is, in evaluation mode."""
+
+    backbone: Backbone
+    head: nn.Module
+    frozen: bool = False
+
+    def train(self, mode: bool = True) -> Self:
+        """Training or evaluation mode; a teacher's own refusal of the first is passed by."""
+        super().train(mode)
+        nn.Module.train(self.backbone, mode and not self.frozen)
+        return self
+
+    def loss_on(self, fit: Any, places: np.ndarray, generator: torch.Generator) -> Tensor:
+        """The loss of the images at these places of *fit*; what is drawn of images comes from the generator."""
+        raise NotImplementedError
+
+    def value_on(self, select: Any) -> tuple[float, float]:
+        """How good it is on *select*, higher is better, and the loss that decides between equals."""
+        raise NotImplementedError
+
+    def first_features(self, fit: Any) -> Tensor:
+        """What the backbone says of the first image of *fit*."""
+        raise NotImplementedError
+
+
+class Predictor(Trained):
     """A backbone and a linear layer on its default pooled vector.
 
-    frozen: the backbone stays as it is, in evaluation mode; balanced: of zeros and ones, what is there and what is
-    not weigh the same in the loss (GEO-Bench's).
+    flips, shift: of the images trained on, the latter the largest share of the side; balanced: of zeros and ones, what
+    is there and what is not weigh the same in the loss (GEO-Bench's).
     """
 
     def __init__(
@@ -72,31 +98,29 @@ class Predictor(nn.Module):
         sees: str | None,
         normalise: Normalise,
         stream: Stream,
+        flips: bool = False,
+        shift: float = 0.0,
         frozen: bool = False,
         balanced: bool = False,
     ) -> None:
         super().__init__()
         self.backbone, self.target = backbone, target
         self.sees, self.normalise = sees, normalise
+        self.flips, self.shift = flips, shift
         self.frozen, self.balanced = frozen, balanced
         with global_seed(*stream, "linear"):
-            self.linear = nn.Linear(backbone.width("default"), target.width)
-        self.to(next((each.device for each in backbone.parameters()), torch.device("cpu")))
-
-    def train(self, mode: bool = True) -> Predictor:
-        """Training or evaluation mode; a teacher's own refusal of the first is passed by."""
-        super().train(mode)
-        nn.Module.train(self.backbone, mode and not self.frozen)
-        return self
+            self.head = nn.Linear(backbone.width("default"), target.width)
+        self.device = next((each.device for each in backbone.parameters()), torch.device("cpu"))
+        self.to(self.device)
 
     def forward(self, images: Images) -> Tensor:
         """Outputs [B, K]: logits, or one standardised number."""
-        outputs: Tensor = self.linear(self.features(images))
+        outputs: Tensor = self.head(self.features(images))
         return outputs
 
     def features(self, images: Images) -> Tensor:
         """The backbone's vectors [B, D]."""
-        images = _on(images, self.linear.weight.device)
+        images = _on(images, self.device)
         return self.backbone(images, sees=self.sees, normalise=self.normalise).get("default")
 
     def loss(self, images: Images, labels: Tensor) -> Tensor:
@@ -113,7 +137,7 @@ class Predictor(nn.Module):
     def probabilities(self, images: ImageSource, batch: int = 256) -> np.ndarray:
         """Probabilities [N, K] in evaluation mode; of numbers, the numbers [N, 1]."""
         self.eval()
-        found = [torch.zeros(0, self.linear.out_features, dtype=torch.float64)]
+        found = [torch.zeros(0, self.target.width, dtype=torch.float64)]
         for at in range(0, len(images), batch):
             outputs = self(images.batch(np.arange(at, min(at + batch, len(images))))).double().cpu()
             if self.target.kind == "regression":
@@ -122,6 +146,28 @@ class Predictor(nn.Module):
                 outputs = outputs.sigmoid() if self.target.kind == "multi" else outputs.softmax(1)
             found.append(outputs)
         return torch.cat(found).numpy()
+
+    def loss_on(self, fit: LabelledImages, places: np.ndarray, generator: torch.Generator) -> Tensor:
+        """The loss of images, flipped and shifted."""
+        images = augmented(fit.images.batch(places), self.flips, self.shift, generator)
+        return self.loss(images, self.target.labels(fit.labels[places]))
+
+    def value_on(self, select: LabelledImages) -> tuple[float, float]:
+        """Accuracy, micro-mAP or R2, and the cross-entropy or the squared error."""
+        scores = self.probabilities(select.images)
+        metric = {"single": "accuracy", "multi": "micro_map", "regression": "r2"}[self.target.kind]
+        value = float(np.nan_to_num(measure(metric, select.labels, scores)[0]))
+        if self.target.kind == "regression":
+            return value, float(np.square(scores[:, 0] - select.labels).mean())
+        if self.target.kind == "multi":
+            right = np.where(select.labels == 1, scores, 1 - scores)
+        else:
+            right = scores[np.arange(len(scores)), select.labels.astype(np.int64)]
+        return value, float(-np.log(np.maximum(right, 1e-300)).mean())
+
+    def first_features(self, fit: LabelledImages) -> Tensor:
+        """The first image's vector [1, D]."""
+        return self.features(fit.images.batch(np.arange(1)))
 
 
 def balanced_loss(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -157,90 +203,67 @@ class Rates:
 
 @dataclass(frozen=True)
 class Loop:
-    """How a predictor is trained: the probe's name, steps, batch, its stream of draws, flips and the largest shift.
+    """How something is trained: the probe's name, steps, images in *fit* and in a batch, its stream of draws.
 
     look_every: steps between looks at *select*; patience: looks without gain after which training stops.
     """
 
     name: str
     steps: int
+    size: int
     batch: int
     stream: Stream
-    flips: bool
-    shift: float
     look_every: int
     patience: int
 
-    def best(
-        self,
-        predictor: Predictor,
-        fit: LabelledImages,
-        select: LabelledImages,
-        optimiser: torch.optim.Optimizer,
-        rates: Rates,
-    ) -> Best:
-        """Train, and leave the predictor in the state that was best on *select*."""
+    def best(self, trained: Trained, fit: Any, select: Any, optimiser: torch.optim.Optimizer, rates: Rates) -> Best:
+        """Train, and leave what is trained in the state that was best on *select*."""
         best = Best(-np.inf, np.inf, 0, {})
-        for step in self._train(predictor, fit, optimiser, rates):
+        for step in self._train(trained, fit, optimiser, rates):
             if step % self.look_every and step < self.steps:
                 continue
-            best = best.against(predictor, select, step)
+            best = best.against(trained, select, step)
             rates.looked(best.step == step)
             if step - best.step >= self.patience * self.look_every:
                 break
         if not np.isfinite(best.loss):
             raise Diverged(f"probe {self.name!r}: its outputs are not finite at any look; lower learning_rate")
-        predictor.load_state_dict(best.state)
+        trained.load_state_dict(best.state)
         return best
 
-    def _train(
-        self, predictor: Predictor, fit: LabelledImages, optimiser: torch.optim.Optimizer, rates: Rates
-    ) -> Iterator[int]:
+    def _train(self, trained: Trained, fit: Any, optimiser: torch.optim.Optimizer, rates: Rates) -> Iterator[int]:
         """Train step by step, yielding how many have been made."""
-        labels = predictor.target.labels(fit.labels)
         for step in range(self.steps):
-            places = batch_indices(len(fit.labels), min(self.batch, len(fit.labels)), step, *self.stream)
-            generator = torch_generator(*self.stream, step)
-            images = augmented(fit.images.batch(places), self.flips, self.shift, generator)
+            places = batch_indices(self.size, min(self.batch, self.size), step, *self.stream)
             for group, rate in zip(optimiser.param_groups, rates.at(step), strict=True):
                 group["lr"] = rate
-            predictor.train()
+            trained.train()
             with global_seed(*self.stream, step):
-                loss = predictor.loss(images, labels[places])
+                loss = trained.loss_on(fit, places, torch_generator(*self.stream, step))
             if not torch.isfinite(loss):
                 raise Diverged(f"probe {self.name!r}: the loss is not finite at step {step}; lower learning_rate")
             optimiser.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(predictor.parameters(), 1.0)
+            nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
             optimiser.step()
             yield step + 1
 
 
 @dataclass(frozen=True)
 class Best:
-    """The best state so far: by the metric on *select*, of equals by the lower cross-entropy."""
+    """The best state so far: by the metric on *select*, of equals by the lower loss."""
 
     value: float
     loss: float
     step: int
     state: dict[str, Tensor]
 
-    def against(self, predictor: Predictor, select: LabelledImages, step: int) -> Best:
-        """The better of this and the predictor as it is now."""
-        scores = predictor.probabilities(select.images)
-        metric = {"single": "accuracy", "multi": "micro_map", "regression": "r2"}[predictor.target.kind]
-        value = float(np.nan_to_num(measure(metric, select.labels, scores)[0]))
-        if predictor.target.kind == "regression":
-            loss = float(np.square(scores[:, 0] - select.labels).mean())
-        else:
-            if predictor.target.kind == "multi":
-                right = np.where(select.labels == 1, scores, 1 - scores)
-            else:
-                right = scores[np.arange(len(scores)), select.labels.astype(np.int64)]
-            loss = float(-np.log(np.maximum(right, 1e-300)).mean())
+    def against(self, trained: Trained, select: Any, step: int) -> Best:
+        """The better of this and what is trained as it is now."""
+        value, loss = trained.value_on(select)
         if self.state and not (np.isfinite(loss) and (value, -loss) > (self.value, -self.loss)):
             return self
-        return Best(value, loss, step, {key: each.clone() for key, each in predictor.state_dict().items()})
+        return Best(value, loss, step, {key: each.clone() for key, each in trained.state_dict().items()})
 
 
 def decayed_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from deo_bench.backbone import Backbone
 from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Prediction, Probe, Select
 from deo_bench.probes.maps import MapSource
+
+Sources = Callable[[Backbone, int | tuple[str, ...], bool], tuple[MapSource, MapSource, MapSource]]
+"""Of a backbone, which levels, and whether images are flipped: its maps of *fit*, *select* and report.
+
+They are encoded anew each time they are asked for. Gradients reach the backbone, whose mode is whoever's who trains it.
+"""
+
+
+class MapTuner(Probe):
+    """A probe with the fact `needs="backbone"` that trains the backbone itself, on labels a pixel, too."""
+
+    @abstractmethod
+    def predict_tuned(
+        self, backbone: Backbone, sources: Sources, num_classes: int, ignore: int | None, seed: int
+    ) -> tuple[Iterator[np.ndarray], dict[str, Any]]:
+        """As `DenseProbe.predict_maps`, of a copy of the backbone: the given one is never changed."""
 
 
 class DenseProbe(Probe):

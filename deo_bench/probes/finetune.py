@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
 
 from deo_bench.backbone import Backbone, Normalise
 from deo_bench.declarations import Count, Fraction, NonNegative, Positive
 from deo_bench.draws import numpy_generator
 from deo_bench.errors import UserError
-from deo_bench.probes import Fit, Prediction, Probe, Select, probe
-from deo_bench.probes._training import Best, Diverged, Loop, Predictor, Rates, Target, decayed_groups
+from deo_bench.probes import Fit, Prediction, Select, probe
+from deo_bench.probes._map_predictor import MapPredictor
+from deo_bench.probes._training import Best, Diverged, Loop, Predictor, Rates, Target, Trained, decayed_groups
+from deo_bench.probes.dense import MapTuner, Sources
 from deo_bench.probes.images import ImageSource, LabelledImages
 from deo_bench.schedules import Schedule
 
@@ -30,23 +32,36 @@ class Setting:
     weight_decay: float
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """What one trial trains, with the roles as it takes them, and how many images *fit* has."""
+
+    trained: Any
+    fit: Any
+    select: Any
+    report: Any
+    size: int
+
+
 @probe(
     "finetune",
     needs="backbone",
-    kinds=["single", "multi", "regression"],
+    kinds=["single", "multi", "regression", "segmentation", "change"],
     paper="https://arxiv.org/abs/2306.03831",
 )
-class Finetune(Probe):
-    """A copy of the backbone and a linear layer trained on *fit* from its weights; the best state on *select* predicts.
+class Finetune(MapTuner):
+    """A copy of the backbone and a head trained on *fit* from its weights; the best state on *select* predicts.
 
-    `frozen` trains the layer alone. AdamW or Adam, for `epochs` or, where given, `steps`; a linear warm-up over the
-    share `warmup`, then a cosine, a constant, or `plateau`: a tenth after `wait` looks at *select* without gain.
-    There are `looks` an epoch, and training stops after `patience` without gain. `head_learning_rate`, none: the
-    backbone's. `balanced`: of zeros and ones, the mean loss of what is there plus that of what is not (GEO-Bench v1).
+    The head is a linear layer on the pooled vector; of labels a pixel it is `decoder` on `levels` of maps (these,
+    `neck` and `combine` as of the probe `segmentation`). `frozen` trains the head alone. AdamW or Adam, for `epochs`
+    or, where given, `steps`; a linear warm-up over the share `warmup`, then a cosine, a constant, or `plateau`: a tenth
+    after `wait` looks at *select* without gain. There are `looks` an epoch, and training stops after `patience` without
+    gain. `head_learning_rate`, none: the backbone's. `balanced`: of zeros and ones, the mean loss of what is there plus
+    that of what is not (GEO-Bench v1).
 
     `trials` above 1 is a random search: each trial draws its rates and its decay log-uniformly from `rates`,
-    `head_rates` and `decays`, its batch from `batches`, where these are given, from the same batches of images and
-    start of the layer; the trial that is best on *select* is kept, and `chosen` tells all. (GEO-Bench v1 and 2: 16.)
+    `head_rates` and `decays`, its batch from `batches`, where these are given; the head starts alike. The trial that is
+    best on *select* is kept, and `chosen` tells all. (GEO-Bench v1 and 2: 16.)
     """
 
     def __init__(
@@ -68,6 +83,10 @@ class Finetune(Probe):
         flips: bool = True,
         shift: Fraction = 0.0,
         balanced: bool = False,
+        decoder: Literal["linear", "conv", "fpn", "upernet", "dpt"] = "upernet",
+        levels: Count | list[str] = 4,
+        neck: bool = True,
+        combine: Literal["difference", "concat"] = "difference",
         trials: Count = 1,
         rates: tuple[Positive, Positive] | None = (1e-6, 1e-3),
         head_rates: tuple[Positive, Positive] | None = None,
@@ -84,6 +103,8 @@ class Finetune(Probe):
         self.shares_rate = head_learning_rate is None
         self.epochs, self.steps, self.schedule, self.warmup, self.wait = epochs, steps, schedule, warmup, wait
         self.looks, self.patience, self.flips, self.shift = looks, patience, flips, shift
+        self.levels = levels if isinstance(levels, int) else tuple(levels)
+        self.decoder: dict[str, Any] = {"head": decoder, "hidden": None, "neck": neck, "combine": combine}
         self.trials, self.rates, self.head_rates = trials, rates, head_rates
         self.decays, self.batches = decays, batches
 
@@ -108,14 +129,41 @@ class Finetune(Probe):
         and its best step; `on_edge` is true where that is the last one allowed.
         """
         target = Target.of(fit, select, num_classes)
+
+        def start() -> Attempt:
+            given = (copy.deepcopy(backbone), target, sees, normalise, (seed, "finetune"), self.flips, self.shift)
+            return Attempt(Predictor(*given, self.frozen, self.balanced), fit, select, report, len(fit.labels))
+
+        kept, chosen = self._searched(start, seed)
+        scores = kept.trained.probabilities(report)
+        return Prediction(scores, scores.argmax(1) if target.kind == "single" else None, chosen)
+
+    def predict_tuned(
+        self, backbone: Backbone, sources: Sources, num_classes: int, ignore: int | None, seed: int
+    ) -> tuple[Iterator[np.ndarray], dict[str, Any]]:
+        """Train a copy of `backbone` with a decoder; classes [b, H, W] of the report images, and `chosen` as above.
+
+        The value on *select* is mIoU. `shift` and `balanced` play no part.
+        """
+
+        def start() -> Attempt:
+            copied = copy.deepcopy(backbone)
+            fit, select, report = sources(copied, self.levels, self.flips)
+            given = (copied, fit, num_classes, ignore, (seed, "finetune"), self.frozen)
+            return Attempt(MapPredictor(*given, **self.decoder), fit, select, report, len(fit))
+
+        kept, chosen = self._searched(start, seed)
+        trained = kept.trained.eval()
+        return kept.report.predicted(trained.head.logits), chosen
+
+    def _searched(self, start: Callable[[], Attempt], seed: int) -> tuple[Attempt, dict[str, Any]]:
+        """The best attempt of all trials on *select*, in its best state, and what is told of it."""
         told: list[dict[str, Any]] = []
-        kept: tuple[Best, Setting, int, Predictor] | None = None
+        kept: tuple[Best, int, dict[str, Any], Attempt] | None = None
         for trial in range(self.trials):
-            setting = self.setting(seed, trial)
-            given = (copy.deepcopy(backbone), target, sees, normalise, (seed, "finetune"), self.frozen, self.balanced)
-            predictor = Predictor(*given)
+            setting, attempt = self.setting(seed, trial), start()
             try:
-                best, steps = self._trained(predictor, fit, select, setting, seed)
+                best, steps = self._trained(attempt, setting, seed)
             except Diverged:
                 if self.trials == 1:
                     raise
@@ -123,15 +171,12 @@ class Finetune(Probe):
                 continue
             told.append({**asdict(setting), "value": best.value, "step": best.step})
             if kept is None or (best.value, -best.loss) > (kept[0].value, -kept[0].loss):
-                kept = best, setting, steps, predictor
+                kept = best, steps, told[-1], attempt
         if kept is None:
             raise UserError(f"probe 'finetune': the loss of all {self.trials} trials is not finite; lower rates")
-        best, setting, steps, predictor = kept
-        scores = predictor.probabilities(report)
-        chosen: dict[str, Any] = {**asdict(setting), "value": best.value, "step": best.step}
-        chosen |= {"trials": told} if self.trials > 1 else {}
-        labels = scores.argmax(1) if target.kind == "single" else None
-        return Prediction(scores, labels, {**chosen, "on_edge": best.step == steps})
+        best, steps, chosen, attempt = kept
+        more = {"trials": told} if self.trials > 1 else {}
+        return attempt, {**chosen, **more, "on_edge": best.step == steps}
 
     def setting(self, seed: int, trial: int) -> Setting:
         """What a trial is trained with; the same seed and number, the same setting."""
@@ -144,43 +189,33 @@ class Finetune(Probe):
         batch = self.given.batch if self.batches is None else int(generator.choice(self.batches))
         return Setting(rate, head, batch, decay)
 
-    def _trained(
-        self, predictor: Predictor, fit: LabelledImages, select: LabelledImages, setting: Setting, seed: int
-    ) -> tuple[Best, int]:
-        """The best state, in which the predictor is left, and how many steps were allowed."""
-        for parameter in predictor.backbone.parameters():
+    def _trained(self, attempt: Attempt, setting: Setting, seed: int) -> tuple[Best, int]:
+        """The best state, in which what is trained is left, and how many steps were allowed."""
+        trained, size = attempt.trained, attempt.size
+        for parameter in trained.backbone.parameters():
             parameter.requires_grad_(not self.frozen)
-        size = len(fit.labels)
+        if not (self.frozen or trained.eval().first_features(attempt.fit).requires_grad):
+            name = type(trained.backbone).__name__
+            raise UserError(f"probe 'finetune': {name} has nothing that can be trained; say frozen = true")
         batch = min(setting.batch, size)
         steps = self.steps or -(-self.epochs * size // batch)
         shape: Literal["cosine", "constant"] = "cosine" if self.schedule == "cosine" else "constant"
         rates = [setting.learning_rate, setting.learning_rate, *[setting.head_learning_rate] * 2]
         schedules = [Schedule(start=rate, end=0.0, shape=shape, warmup=int(self.warmup * steps)) for rate in rates]
-        loop = Loop(
-            *("finetune", steps, batch, (seed, "finetune"), self.flips, self.shift),
-            look_every=max(round(size / batch / self.looks), 1),
-            patience=self.patience,
-        )
-        _check_gradients(predictor, fit)
+        look_every = max(round(size / batch / self.looks), 1)
+        loop = Loop("finetune", steps, size, batch, (seed, "finetune"), look_every, self.patience)
         plateau = self.wait if self.schedule == "plateau" else None
-        best = loop.best(predictor, fit, select, self._optimiser(predictor, setting), Rates(schedules, steps, plateau))
+        optimiser = self._optimiser(trained, setting)
+        best = loop.best(trained, attempt.fit, attempt.select, optimiser, Rates(schedules, steps, plateau))
         return best, steps
 
-    def _optimiser(self, predictor: Predictor, setting: Setting) -> torch.optim.Optimizer:
-        """Four groups: matrices and vectors of the backbone, then of the linear layer."""
-        parts: tuple[nn.Module, ...] = (predictor.backbone, predictor.linear)
+    def _optimiser(self, trained: Trained, setting: Setting) -> torch.optim.Optimizer:
+        """Four groups: matrices and vectors of the backbone, then of the head."""
+        parts = (trained.backbone, trained.head)
         groups = [group for part in parts for group in decayed_groups(part, setting.weight_decay)]
         if self.optimiser == "adamw":
             return torch.optim.AdamW(groups, lr=setting.learning_rate)
         return torch.optim.Adam(groups, lr=setting.learning_rate)
-
-
-def _check_gradients(predictor: Predictor, fit: LabelledImages) -> None:
-    """A backbone that cannot be trained would leave the linear layer alone, and nobody would know."""
-    if predictor.frozen or predictor.eval().features(fit.images.batch(np.arange(1))).requires_grad:
-        return
-    name = type(predictor.backbone).__name__
-    raise UserError(f"probe 'finetune': {name} has nothing that can be trained; say frozen = true")
 
 
 def _drawn(generator: np.random.Generator, ends: tuple[float, float] | None, fixed: float) -> float:

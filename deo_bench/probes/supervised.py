@@ -62,12 +62,11 @@ class Supervised(Probe):
         `chosen` holds the step that was best on *select*; `on_edge` is true where it is the last one allowed.
         """
         stream: Stream = (seed, "supervised")
-        classifier = Predictor(student, Target.of(fit, select, num_classes), sees, normalise, stream)
+        target = Target.of(fit, select, num_classes)
+        classifier = Predictor(student, target, sees, normalise, stream, self.flips, self.shift)
         optimiser = torch.optim.AdamW(decayed_groups(classifier, self.weight_decay), lr=self.learning_rate)
         rate = Schedule(start=self.learning_rate, end=0.0, warmup=self.steps // 10)
-        loop = Loop(
-            "supervised", self.steps, self.batch, stream, self.flips, self.shift, self.look_every, self.patience
-        )
+        loop = Loop("supervised", self.steps, len(fit.labels), self.batch, stream, self.look_every, self.patience)
         best = loop.best(classifier, fit, select, optimiser, Rates([rate, rate], self.steps))
         scores = classifier.probabilities(report)
         labels = scores.argmax(1) if fit.labels.ndim == 1 else None

@@ -17,7 +17,7 @@ from deo_bench.engine.evaluate import Evaluator
 from deo_bench.engine.request import Request
 from deo_bench.features import Features
 from deo_bench.normalisation import Normalisation
-from deo_bench.probes.protocols import resolve
+from deo_bench.probes.record import resolve
 from deo_bench.recipe.models import PartTable
 from deo_bench.registry import Registry
 from tests.tiny import write_npz
