@@ -51,7 +51,7 @@ def kept_maps(
         return there, 0
     batches = encoded(backbone, pack, view, np.arange(len(pack)), device, levels)
     halves = ([_half(features.maps[name]) for name in names] for features, names in batches)
-    return kept.keep(told, len(pack), halves), len(pack)
+    return kept.keep(told, len(pack), halves, not subject.depends_on_task), len(pack)
 
 
 def _half(maps: Tensor) -> np.ndarray:

@@ -61,7 +61,8 @@ def embed(
     wanted = np.arange(len(pack)) if rows is None else rows
     batches = encoded(subject.load(pack).to(device), pack, view, wanted, device, protocol.levels)
     vectors = ([_vector(features, protocol.pooling, levels)] for features, levels in batches)
-    return kept.keep([told], len(wanted), vectors)[0], len(wanted)
+    # What is normalised by the task's own pixels is the same under either switch.
+    return kept.keep([told], len(wanted), vectors, not subject.depends_on_task)[0], len(wanted)
 
 
 def told_of(subject: Evaluated, pack: Pack, view: View, device: torch.device) -> dict[str, Any]:

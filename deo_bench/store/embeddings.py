@@ -79,12 +79,16 @@ class Embeddings:
         return array
 
     def keep(
-        self, told: Sequence[Mapping[str, Any]], count: int, blocks: Iterable[Sequence[np.ndarray]]
+        self,
+        told: Sequence[Mapping[str, Any]],
+        count: int,
+        blocks: Iterable[Sequence[np.ndarray]],
+        tell_same: bool = True,
     ) -> list[np.ndarray]:
         """Write arrays of `count` rows as their blocks come, several in one pass, and map them.
 
         blocks: of every array the next rows, `[b, …]` each. Whole or not at all: a disk that is full leaves nothing.
-        An array beyond the limit serves this process alone.
+        An array beyond the limit serves this process alone. tell_same: warn where another setting gave the same.
         """
         with ExitStack() as stack:
             writing = [stack.enter_context(_Writing(self.folder, count)) for _ in told]
@@ -95,7 +99,8 @@ class Embeddings:
             for one, of in zip(writing, told, strict=True):
                 self._make_room(one.size)
                 found.append(one.finish(self._path(of), _plain(of), one.size <= self.limit))
-                self._tell_same(self._path(of), of, one.digest.hexdigest())
+                if tell_same:
+                    self._tell_same(self._path(of), of, one.digest.hexdigest())
         return found
 
     def _path(self, told: Mapping[str, Any]) -> Path:
