@@ -237,8 +237,8 @@ def add_scores(plan: Plan, task: NamedTask) -> None:
     check_probed(plan.experiment, task.name, kind)
     known = {(request.subject, request.stem) for request in plan.requests}
     for row in plan.rows:
-        for bands in _bands_for(plan, row, have, task.name):
-            for protocol in plan.experiment.protocols:
+        for protocol in plan.experiment.protocols:
+            for bands in _bands_for(plan, row, have, task.name, protocol.pad):
                 for request in _requests_of(plan, row, task, content, protocol, bands, kind):
                     # Two cells may be one run (a weight of a teacher that is none): its scores are wanted once.
                     if (request.subject, request.stem) not in known:
@@ -246,15 +246,20 @@ def add_scores(plan: Plan, task: NamedTask) -> None:
                         plan.requests.append(request)
 
 
-def _bands_for(plan: Plan, row: Row, have: tuple[str, ...], task: str) -> tuple[str, ...]:
-    """The band sets that a row is scored on: those asked for, else the largest of the student's that the task has."""
+def _bands_for(plan: Plan, row: Row, have: tuple[str, ...], task: str, pad: bool) -> tuple[str, ...]:
+    """The band sets that a row is scored on: those asked for, else the largest of the student's that the task has.
+
+    pad: the protocol fills in what lacks, so it is the one of which most is there.
+    """
     check_shown(row, have, plan.identifier, plan.store, task)
     fed = _fed(plan, row)
     asked = plan.experiment.settings.bands
     for name in asked:
-        if not has_bands(have, band_set(name)):
+        if not pad and not has_bands(have, band_set(name)):
             raise UserError(f"{plan.experiment.path}: bands: task {task!r} has no {name!r}; it has {', '.join(have)}")
-    usable = sorted((name for name in fed if has_bands(have, band_set(name))), key=lambda name: -len(band_set(name)))
+    there = {name: sum(has_bands(have, (band,)) for band in band_set(name)) for name in fed}
+    usable = [name for name in fed if there[name] == len(band_set(name)) or (pad and there[name])]
+    usable.sort(key=lambda name: (-there[name], -len(band_set(name)), name))
     if asked and fed & set(asked):
         return tuple(name for name in asked if name in fed)
     if not usable:
