@@ -13,7 +13,7 @@ from deo_bench.declarations import Count, Positive
 from deo_bench.probes import Fit, Prediction, Probe, Select, probe
 from deo_bench.probes.checks import check_features, check_regression, check_split
 
-SPARE = 16
+SPARE = 8
 """Candidates kept beyond k: rounding may reorder so many before a row has to be searched again."""
 
 BANK, QUERIES = 4096, 1024
@@ -105,6 +105,7 @@ def _candidates(
     """The `num` most alike by float32 products and their rows, [Q, num] each."""
     asked = _rows(queries, metric, mean)
     length = asked.square().sum(1, keepdim=True) / 2 if metric == "l2" else asked.new_zeros(len(asked), 1)
+    held = torch.empty(min(len(bank), BANK) * min(len(queries), QUERIES))
     rough = torch.full((len(queries), 0), -torch.inf)
     places = torch.zeros((len(queries), 0), dtype=torch.int64)
     for at in range(0, len(bank), BANK):
@@ -113,7 +114,8 @@ def _candidates(
         kept_rough, kept_places = [], []
         for start in range(0, len(queries), QUERIES):
             here = slice(start, start + QUERIES)
-            alike = torch.addmm(offset, asked[here], rows.T)
+            alike = held[: len(asked[here]) * len(rows)].view(-1, len(rows))
+            torch.addmm(offset, asked[here], rows.T, out=alike)
             values, index = alike.topk(min(num, len(rows)), 1)
             values = torch.cat([rough[here], values - length[here]], 1)
             values, best = values.topk(min(num, values.shape[1]), 1)

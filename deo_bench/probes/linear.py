@@ -20,7 +20,8 @@ class Linear(Probe):
 
     C runs over `num_c` values from 10^`log10_low` to 10^`log10_high`; the first maximum of accuracy on *select*
     wins (of zeros and ones, of micro-mAP). `standardise` divides by the fit split's own spread. Scores are
-    probabilities: softmax, or one sigmoid a class. Where a protocol merges, the chosen C is refitted on fit and
+    probabilities: softmax, or one sigmoid a class. `double` solves in float64 however many features there are (DINOv3's
+    45 values of C from 1e-6 to 1e5 do so). Where a protocol merges, the chosen C is refitted on fit and
     select. (CLIP's linear probe; torchgeo-bench's objective.)
     """
 
@@ -31,11 +32,12 @@ class Linear(Probe):
         log10_low: float = -6.0,
         log10_high: float = 4.0,
         standardise: bool = False,
+        double: bool = False,
     ) -> None:
         if log10_low > log10_high:
             raise UserError(f"linear: log10_low = {log10_low} is above log10_high = {log10_high}; C must ascend")
         self.grid = np.logspace(log10_low, log10_high, num_c)
-        self.standardise = standardise
+        self.standardise, self.double = standardise, double
 
     def predict(self, fit: Fit, select: Select, report: np.ndarray, num_classes: int, merge: bool) -> Prediction:
         """The report split's probabilities; `chosen` holds C and whether it lies on the edge of the grid."""
@@ -51,7 +53,7 @@ class Linear(Probe):
         place, weights = self._choose(train, fit.labels, valid, select.labels, num_classes)
         if merge and len(valid):
             both, labels = np.concatenate([train, valid]), np.concatenate([fit.labels, select.labels])
-            weights = LogisticRegression(both, labels, num_classes).solve(self.grid[place], weights)
+            weights = LogisticRegression(both, labels, num_classes, self.double).solve(self.grid[place], weights)
         scores = _probabilities(weights, test, fit.labels.ndim == 2)
         on_edge = len(self.grid) > 1 and place in (0, len(self.grid) - 1)
         chosen: dict[str, Any] = {"c": float(self.grid[place]), "on_edge": on_edge}
@@ -63,7 +65,8 @@ class Linear(Probe):
         """The place in the grid that is best on *select*, and the weights there."""
         metric, is_multi = ("micro_map", True) if labels.ndim == 2 else ("accuracy", False)
         best: tuple[float, int, Weights] | None = None
-        for place, weights in enumerate(solve_path(train, labels, num_classes, self.grid.tolist())):
+        path = solve_path(train, labels, num_classes, self.grid.tolist(), self.double)
+        for place, weights in enumerate(path):
             value = 0.0
             if len(self.grid) > 1:
                 value = float(measure(metric, truth, _probabilities(weights, valid, is_multi))[0])

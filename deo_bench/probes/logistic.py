@@ -54,11 +54,11 @@ class LogisticRegression:
 
     Neither centring (the bias is free) nor rotation (the penalty is round) moves the optimum, so the solver works
     in the principal axes, where the Hessian is nearly diagonal, and leaves out directions in which the features do
-    not vary.
+    not vary. Arithmetic is float64 where it costs little, where the features are, or where `double` asks for it.
     """
 
-    def __init__(self, features: np.ndarray, labels: np.ndarray, num_classes: int) -> None:
-        is_wide = features.size <= SMALL or features.dtype == np.float64
+    def __init__(self, features: np.ndarray, labels: np.ndarray, num_classes: int, double: bool = False) -> None:
+        is_wide = double or features.size <= SMALL or features.dtype == np.float64
         dtype = torch.float64 if is_wide else torch.float32
         self.centre = torch.from_numpy(features.mean(0, dtype=np.float64))
         spread, axes = _principal_axes(features, self.centre)
@@ -118,9 +118,11 @@ def solve(
     return LogisticRegression(features, labels, num_classes).solve(c, start)
 
 
-def solve_path(features: np.ndarray, labels: np.ndarray, num_classes: int, grid: Sequence[float]) -> Iterator[Weights]:
+def solve_path(
+    features: np.ndarray, labels: np.ndarray, num_classes: int, grid: Sequence[float], double: bool = False
+) -> Iterator[Weights]:
     """`solve` for every C of a grid, each starting at the optimum of the one before: ascending C is fastest."""
-    problem, last = LogisticRegression(features, labels, num_classes), None
+    problem, last = LogisticRegression(features, labels, num_classes, double), None
     for c in grid:
         last = problem.solve(c, last)
         yield last

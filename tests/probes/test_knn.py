@@ -48,7 +48,7 @@ def data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return bank, labels, report
 
 
-@pytest.mark.parametrize("k", [1, 5, 20])
+@pytest.mark.parametrize("k", [1, 5, 20, 140])
 @pytest.mark.parametrize(("metric", "theirs"), [("l2", "euclidean"), ("cosine", "cosine")])
 def test_equals_scikit_learn(run, data, k, metric, theirs):
     bank, labels, report = data
@@ -57,6 +57,42 @@ def test_equals_scikit_learn(run, data, k, metric, theirs):
     assert np.array_equal(ours.labels, reference.predict(report.astype(float)))
     np.testing.assert_allclose(ours.scores, reference.predict_proba(report.astype(float)), atol=1e-12)
     assert ours.chosen == {}
+
+
+@pytest.mark.parametrize("k", [5, 20, 200])
+@pytest.mark.parametrize(("metric", "theirs"), [("l2", "euclidean"), ("cosine", "cosine")])
+def test_weighted_votes_equal_scikit_learns(run, k, metric, theirs):
+    bank, labels, report = clustered(400, 3)
+
+    def weigh(distance: np.ndarray) -> np.ndarray:
+        return np.exp((1 - distance if metric == "cosine" else -(distance**2) / 2) / 0.5)
+
+    ours = run(bank, labels, report, 4, k=k, metric=metric, vote="weighted", temperature=0.5)
+    reference = KNeighborsClassifier(k, metric=theirs, algorithm="brute", weights=weigh)
+    reference.fit(bank.astype(float), labels)
+    assert np.array_equal(ours.labels, reference.predict(report.astype(float)))
+    np.testing.assert_allclose(ours.scores, reference.predict_proba(report.astype(float)), rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [5, 20, 200])
+def test_tied_votes_equal_scikit_learns(run, k):
+    # Few distances repeat but half the votes do: two classes of one mixture.
+    bank, labels, report = clustered(400, 4)
+    ours = run(bank, labels % 2, report, 2, k=k + k % 2)
+    reference = KNeighborsClassifier(k + k % 2, algorithm="brute").fit(bank.astype(float), labels % 2)
+    tied = (ours.scores[:, 0] == ours.scores[:, 1]).sum()
+    assert k == 200 or tied > 0, "without a tie this test says nothing"
+    assert np.array_equal(ours.labels, reference.predict(report.astype(float)))
+
+
+def clustered(size: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A bank, its labels and 100 queries of four overlapping classes, off the origin."""
+    generator = np.random.default_rng(seed)
+    centres = generator.normal(size=(4, 12)) / 2
+    labels = generator.integers(0, 4, size)
+    bank = (centres[labels] + generator.normal(size=(size, 12)) + 1).astype(np.float32)
+    report = (centres[generator.integers(0, 4, 100)] + generator.normal(size=(100, 12)) + 1).astype(np.float32)
+    return bank, labels, report
 
 
 def test_weighted_vote_equals_a_loop(run, data):

@@ -61,6 +61,54 @@ def test_reaches_scikit_learns_objective(data, c):
     assert abs(int(right) - int((theirs.predict(features[test]) == labels[test]).sum())) <= 1
 
 
+TGB, DINOV3 = np.logspace(-6, 4, 40), np.logspace(-6, 5, 45)
+"""The grids of torchgeo-bench 0.4 and of DINOv3."""
+
+
+@pytest.mark.parametrize("grid", [TGB, DINOV3[-4:]], ids=["tgb-v0.4", "dinov3"])
+@pytest.mark.parametrize("is_multi", [False, True], ids=["single", "multi"])
+def test_a_whole_grid_equals_scikit_learns(data, grid, is_multi, monkeypatch):
+    # As if there were more features than float64 is spent on: `double` has to ask for it.
+    monkeypatch.setattr(logistic, "SMALL", 0)
+    features, labels = data
+    features = features[:, :5].astype(np.float32)  # few and alike, for scikit-learn's sake
+    truth = np.stack([labels == 0, labels > 1, labels == 3], 1).astype(np.int64) if is_multi else labels
+    x, y, test, right = features[:160], truth[:160], features[160:], truth[160:]
+    last = None
+    for c, ours in zip(grid, solve_path(x, y, 3 if is_multi else K, grid, double=True), strict=True):
+        last = theirs(x.astype(float), y, c, last)
+        weight, bias = last
+        expected = (multi_objective if is_multi else quick_objective)(weight, bias, x, y, c)
+        assert ours.weight.dtype == torch.float64
+        assert ours.objective == pytest.approx(expected, rel=1e-6 if c <= 100 else 1e-3)
+        mine, other = ours.logits(test).numpy(), test @ weight + bias
+        if is_multi:
+            assert (np.abs(((mine > 0) == right).sum(0) - ((other > 0) == right).sum(0)) <= 1).all()
+        else:
+            assert abs(int((mine.argmax(1) == right).sum()) - int((other.argmax(1) == right).sum())) <= 1
+
+
+def theirs(x: np.ndarray, y: np.ndarray, c: float, last: tuple[np.ndarray, np.ndarray] | None) -> tuple:
+    """scikit-learn's weight [D, K] and bias [K] at tol 1e-8, one-vs-rest of labels [N, K], from the C before."""
+    found = []
+    for k, column in enumerate([y] if y.ndim == 1 else y.T):
+        model = Reference(C=c, tol=1e-8, max_iter=100_000, warm_start=True)
+        if last is not None:
+            here = slice(None) if y.ndim == 1 else slice(k, k + 1)
+            model.coef_, model.intercept_ = last[0].T[here].copy(), last[1][here].copy()
+            model.classes_ = np.unique(column)
+        found.append(model.fit(x, column))
+    return np.concatenate([m.coef_ for m in found]).T, np.concatenate([m.intercept_ for m in found])
+
+
+def quick_objective(weight: np.ndarray, bias: np.ndarray, x: np.ndarray, y: np.ndarray, c: float) -> float:
+    """`single_objective`, all samples at once."""
+    logits = x.astype(float) @ weight + bias
+    top = logits.max(1)
+    loss = np.log(np.exp(logits - top[:, None]).sum(1)) + top - logits[np.arange(len(x)), y]
+    return loss.mean() + (weight**2).sum() / (2 * c * len(x))
+
+
 @pytest.mark.parametrize("c", [1e-3, 1.0, 100.0])
 def test_several_labels_are_one_problem_each(data, c):
     features, labels = data
