@@ -82,7 +82,9 @@ def in_turns(each: dict[str, Callable[[], np.ndarray]], rounds: int) -> tuple[di
             answers[name] = once()
             if turn:
                 taken[name].append((time.perf_counter() - began[0], time.process_time() - began[1]))
-    return {name: [statistics.median(side) for side in zip(*told, strict=True)] for name, told in taken.items()}, answers
+    return {
+        name: [statistics.median(side) for side in zip(*told, strict=True)] for name, told in taken.items()
+    }, answers
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from deo_bench.probes import Fit, Prediction, Probe, Select, probe
 from deo_bench.probes.checks import check_features, check_split
 from deo_bench.probes.logistic import LogisticRegression, Weights, solve_path
 from deo_bench.probes.metrics import measure
+from deo_bench.probes.rows import Rows
 
 
 @probe("linear", paper="https://arxiv.org/abs/2103.00020")
@@ -46,13 +47,12 @@ class Linear(Probe):
         check_features(report, "report", width)
         if len(self.grid) > 1 or (merge and len(select.features)):
             check_split(select.features, select.labels, num_classes, "select", width)
-        train, valid, test = fit.features, select.features, report
-        if self.standardise:
-            shift, scale = _scaling(train)
-            train, valid, test = ((each - shift) / scale for each in (train, valid, test))
+        scaling = _scaling(fit.features) if self.standardise else (None, None)
+        train, valid, test = (Rows([each], *scaling) for each in (fit.features, select.features, report))
         place, weights = self._choose(train, fit.labels, valid, select.labels, num_classes)
         if merge and len(valid):
-            both, labels = np.concatenate([train, valid]), np.concatenate([fit.labels, select.labels])
+            both = Rows([fit.features, select.features], *scaling)
+            labels = np.concatenate([fit.labels, select.labels])
             weights = LogisticRegression(both, labels, num_classes, self.double).solve(self.grid[place], weights)
         scores = _probabilities(weights, test, fit.labels.ndim == 2)
         on_edge = len(self.grid) > 1 and place in (0, len(self.grid) - 1)
@@ -60,7 +60,7 @@ class Linear(Probe):
         return Prediction(scores, scores.argmax(1) if fit.labels.ndim == 1 else None, chosen)
 
     def _choose(
-        self, train: np.ndarray, labels: np.ndarray, valid: np.ndarray, truth: np.ndarray, num_classes: int
+        self, train: Rows, labels: np.ndarray, valid: Rows, truth: np.ndarray, num_classes: int
     ) -> tuple[int, Weights]:
         """The place in the grid that is best on *select*, and the weights there."""
         metric, is_multi = ("micro_map", True) if labels.ndim == 2 else ("accuracy", False)
@@ -78,12 +78,12 @@ class Linear(Probe):
 
 def _scaling(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and spread of each feature; one that does not vary keeps its scale."""
-    wide = np.float64 if features.dtype == np.float64 else np.float32
-    spread = features.std(0, dtype=np.float64)
+    wide, rows = np.float64 if features.dtype == np.float64 else np.float32, Rows([features])
+    spread = rows.spread()
     spread[spread <= 1e-6 * spread.max()] = 1
-    return features.mean(0, dtype=np.float64).astype(wide), spread.astype(wide)
+    return rows.mean().astype(wide), spread.astype(wide)
 
 
-def _probabilities(weights: Weights, features: np.ndarray, is_multi: bool) -> np.ndarray:
+def _probabilities(weights: Weights, features: Rows, is_multi: bool) -> np.ndarray:
     logits = weights.logits(features).double()
     return (logits.sigmoid() if is_multi else logits.softmax(1)).numpy()

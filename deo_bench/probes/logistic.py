@@ -11,12 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from deo_bench.probes.lbfgs import minimise
+from deo_bench.probes.rows import Rows
 
 SMALL = 1 << 21
 """Up to so many feature values the arithmetic is float64: it costs little there, and a large C gains by it."""
-
-BLOCK = 16_384
-"""Rows of features read in one go."""
 
 FAR = -1e4
 """The logit of a class that the labels never hold (minus this: always): its optimum lies at infinity."""
@@ -41,7 +39,7 @@ class Weights:
     objective: float
     passes: int = 0
 
-    def logits(self, features: np.ndarray) -> Tensor:
+    def logits(self, features: np.ndarray | Rows) -> Tensor:
         """Logits [N, K] of features [N, D]."""
         return torch.cat([rows @ self.weight + self.bias for _, rows in _blocks(features, self.weight.dtype)])
 
@@ -57,10 +55,11 @@ class LogisticRegression:
     not vary. Arithmetic is float64 where it costs little, where the features are, or where `double` asks for it.
     """
 
-    def __init__(self, features: np.ndarray, labels: np.ndarray, num_classes: int, double: bool = False) -> None:
+    def __init__(self, features: np.ndarray | Rows, labels: np.ndarray, num_classes: int, double: bool = False) -> None:
+        features = _rows(features)
         is_wide = double or features.size <= SMALL or features.dtype == np.float64
         dtype = torch.float64 if is_wide else torch.float32
-        self.centre = torch.from_numpy(features.mean(0, dtype=np.float64))
+        self.centre = torch.from_numpy(features.mean())
         spread, axes = _principal_axes(features, self.centre)
         self.axes = axes.to(dtype)
         self.features = torch.ones(len(features), len(spread) + 1, dtype=dtype)
@@ -112,14 +111,14 @@ class LogisticRegression:
 
 
 def solve(
-    features: np.ndarray, labels: np.ndarray, num_classes: int, c: float, start: Weights | None = None
+    features: np.ndarray | Rows, labels: np.ndarray, num_classes: int, c: float, start: Weights | None = None
 ) -> Weights:
     """The logistic regression of features [N, D] and labels at one C."""
     return LogisticRegression(features, labels, num_classes).solve(c, start)
 
 
 def solve_path(
-    features: np.ndarray, labels: np.ndarray, num_classes: int, grid: Sequence[float], double: bool = False
+    features: np.ndarray | Rows, labels: np.ndarray, num_classes: int, grid: Sequence[float], double: bool = False
 ) -> Iterator[Weights]:
     """`solve` for every C of a grid, each starting at the optimum of the one before: ascending C is fastest."""
     problem, last = LogisticRegression(features, labels, num_classes, double), None
@@ -173,13 +172,17 @@ class _Objective:
         return 1 / (self.scale * (unsure.clamp_min(small) * self.spread + self.decay))
 
 
-def _blocks(features: np.ndarray, dtype: torch.dtype) -> Iterator[tuple[int, Tensor]]:
-    """Features a block of rows at a time, with where it begins: they may be memory-mapped."""
-    for at in range(0, len(features), BLOCK):
-        yield at, torch.from_numpy(np.array(features[at : at + BLOCK])).to(dtype)
+def _rows(features: np.ndarray | Rows) -> Rows:
+    return features if isinstance(features, Rows) else Rows([features])
 
 
-def _principal_axes(features: np.ndarray, centre: Tensor) -> tuple[Tensor, Tensor]:
+def _blocks(features: np.ndarray | Rows, dtype: torch.dtype) -> Iterator[tuple[int, Tensor]]:
+    """Features a block of rows at a time, with where it begins."""
+    for at, block in _rows(features).blocks():
+        yield at, torch.from_numpy(block).to(dtype)
+
+
+def _principal_axes(features: Rows, centre: Tensor) -> tuple[Tensor, Tensor]:
     """Variances [R] and axes [D, R] along which the features vary, in float64."""
     square = torch.zeros(len(centre), len(centre), dtype=torch.float64)
     for _, rows in _blocks(features, torch.float64):
