@@ -95,8 +95,7 @@ def nearest_rows(bank: np.ndarray, queries: np.ndarray, k: int, metric: Metric) 
 
 def _shift(bank: np.ndarray) -> np.ndarray:
     """The bank's mean [D] in the bank's own precision: distances from it spare the digits of what all rows share."""
-    wide = np.float64 if bank.dtype == np.float64 else np.float32
-    return bank.mean(0, dtype=np.float64).astype(wide)
+    return bank.mean(0, dtype=np.float64).astype(np.result_type(bank, np.float32))
 
 
 def _candidates(
@@ -127,14 +126,11 @@ def _candidates(
 
 def _rows(features: np.ndarray, metric: Metric, mean: np.ndarray | None) -> Tensor:
     """Features as products compare them, in float32: less the bank's mean, or of length 1."""
+    own = np.array(features, dtype=np.result_type(features, np.float32))
     if metric == "cosine":
-        return F.normalize(_wide(features, "l2") if features.dtype == np.float64 else _single(features), dim=-1).float()
+        return F.normalize(torch.from_numpy(own), dim=-1).float()
     assert mean is not None
-    return _single(features - mean)
-
-
-def _single(features: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32))
+    return torch.from_numpy(np.subtract(own, mean, out=own).astype(np.float32, copy=False))
 
 
 def _wide(features: np.ndarray, metric: Metric) -> Tensor:
