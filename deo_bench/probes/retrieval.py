@@ -14,8 +14,11 @@ from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Labelled, Prediction, Probe, Select, probe
 from deo_bench.probes.checks import check_split
 
-HELD = 1 << 23
-"""Likenesses held at once: 64 MiB in float64, and the sort takes as much again."""
+HELD = 1 << 26
+"""Likenesses held at once, 256 MiB: the bank is read once for as many queries as that allows."""
+
+SORTED = 1 << 22
+"""Likenesses sorted at once; ranks and what is relevant take some twenty times their bytes."""
 
 ROWS = 16_384
 """Rows of the bank that are compared in one go."""
@@ -47,23 +50,23 @@ class Retrieval(Probe):
         if fit.labels.ndim != report.labels.ndim:
             raise UserError("the fit split has one label an image and the report split several, or the other way round")
         bank, queries = (torch.from_numpy(_one_hot(each.labels, num_classes)) for each in (fit, report))
-        found = np.empty((len(report.features), 1))
-        size = max(HELD // len(fit.features), 1)
-        for at in range(0, len(found), size):
-            here = slice(at, at + size)
-            alike = self._likeness(fit.features, report.features[here])
-            order = alike.sort(dim=1, descending=True, stable=True).indices[:, : self.k]
-            relevant = (queries[here] @ bank.T > 0).gather(1, order)
-            found[here, 0] = average_precision(relevant).numpy()
-        return Prediction(found)
+        found, num = [], len(fit.features)
+        for at in range(0, len(report.features), max(HELD // num, 1)):
+            here = slice(at, at + max(HELD // num, 1))
+            blocks = (each.split(max(SORTED // num, 1)) for each in (self._likeness(fit, report, here), queries[here]))
+            for alike, query in zip(*blocks, strict=True):
+                order = alike.sort(dim=1, descending=True, stable=True).indices[:, : self.k]
+                found.append(average_precision((query @ bank.T > 0).gather(1, order)))
+        return Prediction(torch.cat(found)[:, None].numpy())
 
-    def _likeness(self, bank: np.ndarray, queries: np.ndarray) -> Tensor:
-        """Likeness [Q, N]: the cosine, or minus half the squared distance, up to a query's own constant.
+    def _likeness(self, fit: Fit, report: Labelled, here: slice) -> Tensor:
+        """Likeness [Q, N] of some queries: the cosine, or minus half the squared distance, up to a query's constant.
 
         Products are in float64 and rounded to float32, so that equal rows of the bank are equally alike.
         """
+        bank = fit.features
         mean = bank.mean(0, dtype=np.float64) if self.metric == "l2" else np.zeros(bank.shape[1])
-        query, parts = self._rows(queries, mean), []
+        query, parts = self._rows(report.features[here], mean), []
         for at in range(0, len(bank), ROWS):
             rows = self._rows(bank[at : at + ROWS], mean)
             alike = query @ rows.T

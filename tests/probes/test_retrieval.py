@@ -43,7 +43,8 @@ def by_loop(bank, labels, query, label, metric: str, k: int | None) -> float:
 @pytest.mark.parametrize("metric", ["cosine", "l2"])
 @pytest.mark.parametrize("k", [None, 5])
 def test_equals_a_loop_and_torchmetrics_in_any_block(num_labels: int, metric: str, k: int | None, monkeypatch) -> None:
-    monkeypatch.setattr(retrieval, "HELD", 200)
+    monkeypatch.setattr(retrieval, "HELD", 300)
+    monkeypatch.setattr(retrieval, "SORTED", 120)
     monkeypatch.setattr(retrieval, "ROWS", 17)
     (bank, labels), (queries, truth) = made(60, 0, num_labels), made(11, 1, num_labels)
     found = Retrieval(k=k, metric=metric).judge(Fit(bank, labels), Labelled(queries, truth), K)
