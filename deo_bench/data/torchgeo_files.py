@@ -45,39 +45,27 @@ _ONERA = {
 def eurosat_files(lists: str) -> tuple[Download, ...]:
     """EuroSAT's archive, and the lists of splits that are called `lists` (`eurosat`, `eurosat-spatial`)."""
     repository, revision = _EUROSAT
-    names = [f"{lists}-{split}.txt" for split in _SPLITS]
+    page = f"https://huggingface.co/datasets/{repository}"
     archive = "EuroSATallBands.zip"
-    return (
-        *(Download(hub_file(repository, name, revision), to=f"eurosat/{name}", md5=MD5[name]) for name in names),
-        Download(
-            hub_file(repository, archive, revision),
-            to="eurosat/ds",
-            unpack="zip",
-            inside="ds",
-            has=("images",),
-            md5=MD5[archive],
-            page="https://huggingface.co/datasets/torchgeo/eurosat",
-        ),
-    )
+    address = hub_file(repository, archive, revision)
+    found = [
+        Download(address, to="eurosat/ds", unpack="zip", inside="ds", has=("images",), md5=MD5[archive], page=page)
+    ]
+    for name in (f"{lists}-{split}.txt" for split in _SPLITS):
+        address = hub_file(repository, name, revision)
+        found.append(Download(address, to=f"eurosat/{name}", md5=MD5[name], page=page))
+    return tuple(found)
 
 
 def bigearthnet_files() -> tuple[Download, ...]:
     """BigEarthNet v1's Sentinel-2 archive, and its lists of splits."""
-    names = {split: f"bigearthnet-{split}.csv" for split in _SPLITS}
-    archive = "BigEarthNet-S2-v1.0.tar.gz"
-    return (
-        *(
-            Download(f"{_BIGEARTHNET}/splits/{split}.csv?inline=false", to=f"bigearthnet/{name}", md5=MD5[name])
-            for split, name in names.items()
-        ),
-        Download(
-            f"https://zenodo.org/records/12687186/files/{archive}",
-            to="bigearthnet/BigEarthNet-v1.0",
-            unpack="tar",
-            md5=MD5[archive],
-            page="https://bigearth.net",
-        ),
-    )
+    page, archive = "https://bigearth.net", "BigEarthNet-S2-v1.0.tar.gz"
+    address = f"https://zenodo.org/records/12687186/files/{archive}"
+    found = [Download(address, to="bigearthnet/BigEarthNet-v1.0", unpack="tar", md5=MD5[archive], page=page)]
+    for split in _SPLITS:
+        name, address = f"bigearthnet-{split}.csv", f"{_BIGEARTHNET}/splits/{split}.csv?inline=false"
+        found.append(Download(address, to=f"bigearthnet/{name}", md5=MD5[name], page=page))
+    return tuple(found)
 
 
 def oscd_files() -> tuple[Download, ...]:

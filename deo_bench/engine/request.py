@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from deo_bench.probes.record import ProtocolRecord
+from deo_bench.probes.record import ProbeUse, ProtocolRecord
 from deo_bench.recipe import PartTable, digest
 from deo_bench.registry import Registry
 
@@ -60,7 +60,10 @@ class Request:
         """Eight hex digits of protocol, probe, versions, bands, partition, the task's fingerprint and weights."""
         told: dict[str, Any] = {
             "protocol": self.protocol.told(exclude={"probes"}),
-            "probe": [self.probe_part.model_dump(mode="json"), self.probe_identity],
+            "probe": [
+                ProbeUse(use=self.probe_part.use, options=self.probe_part.options).told(),
+                self.probe_identity,
+            ],
             "bands": self.bands,
             "partition": self.partition,
             "task": self.task_content,

@@ -108,7 +108,7 @@ PROTOCOLS = {
         "options": {
             "merge": True,
             "probes": {
-                "logreg": {"use": "linear", "num_c": 45, "log10_low": -6.0, "log10_high": 5.0},
+                "logreg": {"use": "linear", "num_c": 45, "log10_low": -6.0, "log10_high": 5.0, "double": True},
                 "knn10_cos": {"use": "knn", "k": 10, "metric": "cosine", "vote": "weighted", "temperature": 0.07},
                 "knn20_cos": {"use": "knn", "k": 20, "metric": "cosine", "vote": "weighted", "temperature": 0.07},
                 "knn100_cos": {"use": "knn", "k": 100, "metric": "cosine", "vote": "weighted", "temperature": 0.07},

@@ -18,6 +18,8 @@ from deo_bench.probes.metrics import METRICS
 from deo_bench.registry import Registry
 
 _LATER = ("levels", "window", "absent", "pad")
+_LATER_OPTIONS: dict[str, dict[str, Any]] = {"linear": {"double": False}}
+"""Options that probes got later, with what was done before: so told, they say nothing."""
 USUAL = {"regression": "rmse", "segmentation": "miou", "change": "change_f1"}
 """Metrics of the kinds of labels where a protocol says none."""
 
@@ -29,6 +31,12 @@ class ProbeUse(BaseModel):
 
     use: str
     options: dict[str, Any] = {}
+
+    def told(self) -> dict[str, Any]:
+        """What of it counts in an identity: an option that came later only where it says something."""
+        options = self.model_dump(mode="json")["options"]
+        later = _LATER_OPTIONS.get(self.use, {})
+        return {"use": self.use, "options": {k: v for k, v in options.items() if k not in later or later[k] != v}}
 
 
 class ProtocolRecord(BaseModel):
@@ -74,6 +82,8 @@ class ProtocolRecord(BaseModel):
         for key in _LATER:
             if getattr(self, key) == ProtocolRecord.model_fields[key].get_default():
                 told.pop(key, None)
+        if "probes" in told:
+            told["probes"] = {name: use.told() for name, use in self.probes.items()}
         return told | {"metrics": {k: v for k, v in self.metrics.items() if v != USUAL.get(k)}}
 
     def metric(self, label_kind: str) -> str:

@@ -60,7 +60,7 @@ def by_hand(made: Place, run: Run, plan: Plan, blank: list[str], levels: tuple[s
     student: Student = stored_student(run, registry, "student").eval()
     pack = registry.build("task", "npz", options=plan.experiment.tasks[0].part.options).pack(plan.places)
     pixels = student.prepare(images_of(pack, np.arange(len(pack))), "s2_10", "native")
-    rows = pack.splits["report"]
+    rows = np.array(pack.splits["report"])
     for band in blank:
         pixels[torch.from_numpy(rows), BAND_SETS["s2_10"].index(band)] = 0
     with torch.no_grad():
