@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from deo_bench.errors import UserError
+from deo_bench.probes import kinds_of
+from deo_bench.probes.metrics import METRICS
 from deo_bench.probes.protocols import PROTOCOLS
 from deo_bench.probes.record import resolve
 from deo_bench.registry import Registry
@@ -38,9 +42,183 @@ def test_published_protocols_hold_what_they_say(registry):
     assert scenes.probes["linear"].options["num_c"] == 7
 
 
-@pytest.mark.parametrize(("name", "content"), [("scenes-v1", "d023b4c8"), ("tgb-v0.4", "8127978c")])
-def test_a_published_protocol_never_changes_under_its_name(registry, name, content):
-    assert resolve(name, registry).content == content, "give a changed protocol a new name"
+@dataclass(frozen=True)
+class Held:
+    """A record's digest, the kinds of labels that it serves, and values by path as the source has them."""
+
+    source: str
+    content: str
+    kinds: str
+    values: dict[str, Any]
+
+
+_NATIVE = {"size": None, "normalise": "native", "pooling": "default"}
+_Z_SCORE = {"size": 224, "interpolation": "bilinear", "normalise": "dataset", "pooling": "default"}
+_PANGAEA = {**_Z_SCORE, "pad": True, "merge": False}
+_DECODER = {
+    "head": "upernet", "levels": 4, "hidden": 512, "neck": True, "learning_rate": 1e-4, "weight_decay": 0.05,
+    "betas": [0.9, 0.999], "epochs": 80, "batch": 8, "drop_last": True, "schedule": "multistep", "loss": "ce",
+    "select_every": 5, "combine": "difference",
+}  # fmt: skip
+_SEARCH = {
+    "optimiser": "adamw", "trials": 16, "rates": [1e-6, 1e-3], "head_rates": None, "head_learning_rate": None,
+    "batches": [8, 16, 32], "decays": None, "weight_decay": 0.01, "schedule": "plateau", "warmup": 0.0, "patience": 10,
+}  # fmt: skip
+
+
+def _of(probe: str, options: dict[str, Any]) -> dict[str, Any]:
+    return {f"{probe}.{name}": value for name, value in options.items()}
+
+
+def _weighted(k: int, temperature: float = 0.07) -> dict[str, Any]:
+    options = {"k": k, "metric": "cosine", "vote": "weighted", "temperature": temperature}
+    return _of(f"knn{k}_cos", options)
+
+
+def _c(probe: str, num_c: int, low: float, high: float, standardise: bool) -> dict[str, Any]:
+    return _of(probe, {"num_c": num_c, "log10_low": low, "log10_high": high, "standardise": standardise})
+
+
+_FIVE = _of("knn5_l2", {"k": 5, "metric": "l2", "vote": "plain"})
+_SCENES_LINEAR = _c("linear", 7, -3.0, 3.0, True)
+HELD = {
+    "scenes-v1": Held(
+        "ours", "d023b4c8", "single multi regression",
+        {**_NATIVE, **_FIVE, **_weighted(20), **_SCENES_LINEAR, "bootstrap": 1000, "merge": False},
+    ),
+    "scenes-dense-v1": Held(
+        "ours", "9137f7d7", "segmentation change",
+        {**_NATIVE, "seg_linear.head": "linear", "seg_conv.head": "conv", "seg_conv.hidden": 64, "seg_conv.batch": 16},
+    ),
+    "tgb-v0.4": Held(
+        "torchgeo-bench 0.4: conf/config.yaml, linear.py, knn.py", "8127978c", "single multi regression",
+        {
+            **_Z_SCORE, **_FIVE, **_c("linear_lbfgs", 40, -6.0, 4.0, False), "merge": True, "bootstrap": 200,
+            "metrics.single": "accuracy", "metrics.multi": "micro_map",
+        },
+    ),
+    "tgb-seg-v0.4": Held(
+        "torchgeo-bench 0.4: conf/config.yaml, segmentation_task.py", "823f1d50", "segmentation change",
+        {
+            **_Z_SCORE, "metrics.segmentation": "miou", "merge": False,
+            **_of("seg_fpn", {
+                "head": "fpn", "hidden": 256, "neck": False, "learning_rate": 1e-3, "weight_decay": 0.0, "epochs": 10,
+                "batch": 64, "schedule": "cosine", "loss": "ce", "select_every": 0,
+            }),
+        },
+    ),
+    "dinov3-logreg": Held(
+        "DINOv3: eval/log_regression.py (C_POWER_RANGE), eval/knn.py", "f1f87832", "single multi regression",
+        {
+            **_NATIVE, **_c("logreg", 45, -6.0, 5.0, False), **_weighted(10), **_weighted(20), **_weighted(100),
+            **_weighted(200), "merge": True, "metrics.single": "accuracy",
+        },
+    ),
+    "dofa-linear": Held(
+        "DOFA, section on linear probing", "3e5a8846", "single multi",
+        {**_Z_SCORE, **_of("linear_sgd", {
+            "optimiser": "lars", "learning_rates": [0.5, 1.0, 10.0, 20.0], "epochs": 50, "schedule": "cosine",
+            "norm": True, "weight_decays": [0.0],
+        })},
+    ),
+    "pangaea-knn": Held(
+        "PANGAEA: configs/task/knn_probe.yaml, engine/evaluator.py", "7dce1b83", "single multi regression",
+        {**_PANGAEA, **_weighted(200, 0.1), "levels": 4, "window": None, "metrics.multi": "micro_f1"},
+    ),
+    "pangaea-linear": Held(
+        "PANGAEA: configs/task/linear_classification.yaml, optimizer/adamw, lr_scheduler/multi_step_lr", "8469bce0",
+        "single multi",
+        {**_PANGAEA, "levels": 4, "metrics.single": "accuracy", "metrics.multi": "micro_f1", **_of("linear_sgd", {
+            "optimiser": "adamw", "weight_decays": [0.05], "epochs": 50, "batch": 8, "norm": False,
+            "schedule": "multistep",
+        })},
+    ),
+    "pangaea-upernet": Held(
+        "PANGAEA: configs/decoder/seg_upernet.yaml, task/segmentation.yaml", "9fb6b43d", "segmentation change",
+        {**_PANGAEA, **_of("seg_upernet", _DECODER), "window": 224, "levels": 0, "metrics.segmentation": "miou"},
+    ),
+    "pangaea-cd": Held(
+        "PANGAEA: configs/decoder/seg_siamupernet_diff.yaml, task/change_detection.yaml", "d547f694",
+        "segmentation change",
+        {**_PANGAEA, **_of("cd_upernet", _DECODER), "window": 224, "levels": 0, "metrics.change": "miou"},
+    ),
+    "gb1-finetune": Held(
+        "geo-bench-experiments: configs/classification_task.yaml, model_configs, torch_toolbox/model_utils.py",
+        "4b87cbb9", "single multi regression",
+        {**_Z_SCORE, "metrics.single": "accuracy", "metrics.multi": "micro_f1", "merge": False, **_of("finetune", {
+            "optimiser": "adam", "learning_rate": 1e-4, "head_learning_rate": None, "weight_decay": 0.0, "batch": 64,
+            "epochs": 600, "schedule": "constant", "warmup": 0.0, "looks": 4, "patience": 400, "flips": True,
+            "balanced": True, "trials": 1, "frozen": False,
+        })},
+    ),
+    "gb2-hpo16": Held(
+        "GEO-Bench-2's leaderboard: results_and_parameters.csv of its own submissions", "932a2ace",
+        "single multi regression",
+        {
+            **_Z_SCORE, **_of("finetune", _SEARCH), **_of("frozen", _SEARCH), "finetune.frozen": False,
+            "frozen.frozen": True, "metrics.single": "accuracy", "metrics.multi": "macro_f1",
+        },
+    ),
+    "retrieval-v1": Held(
+        "ours", "356e9c42", "single multi", {**_NATIVE, "retrieval.k": None, "retrieval.metric": "cosine"}
+    ),
+    "calibration-v1": Held(
+        "Guo et al. 2017; the grid is torchgeo-bench's", "fec57375", "single multi",
+        {**_NATIVE, "ece.temperature": "none", "ece_temperature.temperature": "select", "ece.num_c": 40,
+         "ece.log10_low": -6.0, "ece.log10_high": 4.0},
+    ),
+    "regression-v1": Held(
+        "ours", "1cd7c875", "single multi regression",
+        {**_NATIVE, **_FIVE, "ridge.num_alpha": 25, "ridge.standardise": True, "metrics.regression": "rmse"},
+    ),
+    "profile-v1": Held(
+        "ours", "3993520c", "single multi regression segmentation change",
+        {"size": 224, "normalise": "native", "profile_parameters.batch": 16, "profile_gmacs.batch": 16,
+         "profile_images_per_second.precision": "float32", "profile_peak_memory.rounds": 5},
+    ),
+    "missing-red-edge": Held(
+        "ours", "f4083a7e", "single multi", {**_NATIVE, **_SCENES_LINEAR, "absent": ("B05", "B06", "B07", "B8A")}
+    ),
+    "missing-nir": Held("ours", "1d986577", "single multi", {**_NATIVE, **_SCENES_LINEAR, "absent": ("B08", "B8A")}),
+    "missing-swir": Held("ours", "2acfef5f", "single multi", {**_NATIVE, **_SCENES_LINEAR, "absent": ("B11", "B12")}),
+}  # fmt: skip
+
+
+def test_every_protocol_is_in_the_table():
+    assert HELD.keys() == PROTOCOLS.keys()
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_a_published_protocol_never_changes_under_its_name(registry, name):
+    assert resolve(name, registry).content == HELD[name].content, "give a changed protocol a new name"
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_a_protocol_holds_the_values_of_its_source(registry, name):
+    record = resolve(name, registry)
+    found = {path: value for path, value in record.model_dump().items() if path != "probes"}
+    found |= {f"metrics.{kind}": metric for kind, metric in record.metrics.items()}
+    found |= {path: value for probe, use in record.probes.items() for path, value in _of(probe, use.options).items()}
+    for path, value in HELD[name].values.items():
+        told = list(found[path]) if isinstance(value, list) else found[path]
+        assert told == value, f"{path}, {HELD[name].source}"
+    assert record.probes.keys() == {path.partition(".")[0] for path in HELD[name].values if "." in path} - {"metrics"}
+
+
+def test_the_learning_rate_that_pangaeas_linear_classifier_has_is_1e_4(registry):
+    options = resolve("pangaea-linear", registry).probes["linear_sgd"].options
+    assert [rate * options["batch"] / 256 for rate in options["learning_rates"]] == pytest.approx([1e-4])
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_each_kind_of_labels_is_served_and_measured(registry, name):
+    record = resolve(name, registry)
+    facts = {probe: registry.get("probe", use.use).facts for probe, use in record.probes.items()}
+    assert {kind for each in facts.values() for kind in kinds_of(each)} == set(HELD[name].kinds.split())
+    for probe, each in facts.items():
+        for kind in kinds_of(each):
+            metric = each.get("metric") or record.metric(kind)
+            assert kind in METRICS[metric].kinds, f"{probe} on {kind} labels: {metric}"
 
 
 def test_an_override_has_an_id_of_its_content(registry):
