@@ -22,6 +22,7 @@ from deo_bench.cli.run import run
 from deo_bench.cli.runs import runs
 from deo_bench.cli.score import score
 from deo_bench.cli.show import show
+from deo_bench.cli.submission import submission
 
 app = typer.Typer(
     help="Which teachers, which student and which losses matter when Earth-observation backbones are distilled.",
@@ -57,6 +58,7 @@ app.command()(score)
 app.command()(report)
 app.command()(compare)
 app.command()(export)
+app.command()(submission)
 app.command()(published)
 app.add_typer(data, name="data")
 app.command()(doctor)

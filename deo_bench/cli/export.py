@@ -43,7 +43,7 @@ def export(
     side = find_side(run, Store(store), data)
     chosen = _chosen(side, seed)
     target = to or Path("exports") / (chosen.name if weights == "student" else f"{chosen.name}-{weights}")
-    _check_target(target, force)
+    check_target(target, force)
     if weights == "ema" and not chosen.weights("ema").is_file():
         raise MissingInput(f"run {chosen.name} has no ema weights", "no teacher of its recipe follows the student")
     size = _write(chosen, weights, target, parts or [])
@@ -71,18 +71,17 @@ def _seed(run: Run) -> int:
     return int(run.name.partition("-s")[2])
 
 
-def _check_target(target: Path, force: bool) -> None:
+def check_target(target: Path, force: bool, files: tuple[str, ...] = FILES, what: str = "an export") -> None:
+    """Refuse a place that holds anything, but for a folder of these files that may be replaced."""
     if not target.exists() and not target.is_symlink():
         return
     if not force:
-        raise UserError(f"{target}: is there already; name another place, or say --force to replace an export")
+        raise UserError(f"{target}: is there already; name another place, or say --force to replace {what}")
     if target.is_symlink() or not target.is_dir():
-        raise UserError(f"{target}: is no folder; --force replaces an export and nothing else")
-    foreign = sorted(path.name for path in target.iterdir() if path.name not in FILES or not path.is_file())
+        raise UserError(f"{target}: is no folder; --force replaces {what} and nothing else")
+    foreign = sorted(path.name for path in target.iterdir() if path.name not in files or not path.is_file())
     if foreign:
-        raise UserError(
-            f"{target}: holds {foreign[0]}, which is of no export; --force replaces an export, nothing else"
-        )
+        raise UserError(f"{target}: holds {foreign[0]}, which is no part of it; --force replaces {what}, nothing else")
 
 
 def _write(run: Run, weights: str, target: Path, parts: list[Path]) -> str:
