@@ -30,7 +30,7 @@ def test_published_protocols_hold_what_they_say(registry):
     assert (tgb.merge, tgb.bootstrap) == (True, 200)
     assert (tgb.metrics["single"], tgb.metrics["multi"]) == ("accuracy", "micro_map")
     assert {name: use.use for name, use in tgb.probes.items()} == {"knn5_l2": "knn", "linear_lbfgs": "linear"}
-    expected = {"num_c": 40, "log10_low": -6.0, "log10_high": 4.0, "standardise": False}
+    expected = {"num_c": 40, "log10_low": -6.0, "log10_high": 4.0, "standardise": False, "double": False}
     assert tgb.probes["linear_lbfgs"].options == expected
     scenes = resolve("scenes-v1", registry)
     # What was scored under them stays comparable: fields that came later are in the content where they say something.
@@ -108,9 +108,9 @@ HELD = {
         },
     ),
     "dinov3-logreg": Held(
-        "DINOv3: eval/log_regression.py (C_POWER_RANGE), eval/knn.py", "f1f87832", "single multi regression",
+        "DINOv3: eval/log_regression.py (C_POWER_RANGE), eval/knn.py", "ee8607ba", "single multi regression",
         {
-            **_NATIVE, **_c("logreg", 45, -6.0, 5.0, False), **_weighted(10), **_weighted(20), **_weighted(100),
+            **_NATIVE, **_c("logreg", 45, -6.0, 5.0, False), "logreg.double": True, **_weighted(10), **_weighted(20), **_weighted(100),
             **_weighted(200), "merge": True, "metrics.single": "accuracy",
         },
     ),
@@ -144,7 +144,7 @@ HELD = {
     ),
     "gb1-finetune": Held(
         "geo-bench-experiments: configs/classification_task.yaml, model_configs, torch_toolbox/model_utils.py",
-        "4b87cbb9", "single multi regression",
+        "e97e838a", "single multi regression segmentation change",
         {**_Z_SCORE, "metrics.single": "accuracy", "metrics.multi": "micro_f1", "merge": False, **_of("finetune", {
             "optimiser": "adam", "learning_rate": 1e-4, "head_learning_rate": None, "weight_decay": 0.0, "batch": 64,
             "epochs": 600, "schedule": "constant", "warmup": 0.0, "looks": 4, "patience": 400, "flips": True,
@@ -152,8 +152,8 @@ HELD = {
         })},
     ),
     "gb2-hpo16": Held(
-        "GEO-Bench-2's leaderboard: results_and_parameters.csv of its own submissions", "932a2ace",
-        "single multi regression",
+        "GEO-Bench-2's leaderboard: results_and_parameters.csv of its own submissions", "c032491e",
+        "single multi regression segmentation change",
         {
             **_Z_SCORE, **_of("finetune", _SEARCH), **_of("frozen", _SEARCH), "finetune.frozen": False,
             "frozen.frozen": True, "metrics.single": "accuracy", "metrics.multi": "macro_f1",
