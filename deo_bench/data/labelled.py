@@ -12,7 +12,7 @@ from deo_bench.bands import BAND_SETS, canonical, check_unit, select
 from deo_bench.data import Pack, Places
 from deo_bench.data.image_files import PICTURES, Picture, read_image
 from deo_bench.data.join import squares
-from deo_bench.data.labelled_csv import ROLES, Kind, Row, Table, read_table
+from deo_bench.data.labelled_csv import ROLES, Kind, Row, Table, read_table, whole
 from deo_bench.data.labelling import DENSE, read_labels
 from deo_bench.data.pack import input_key, pack_once, write_pack
 from deo_bench.data.pack_images import Dated
@@ -67,7 +67,7 @@ def pack_labelled(
         counts = found.counts or (1,) * len(rows)
         images = _Images(table, _band_names(bands), patch, found.sizes)
         roles = np.repeat([row.role for row in rows], counts)
-        groups = np.repeat([str(place) if row.group is None else row.group for place, row in enumerate(rows)], counts)
+        groups = np.repeat(_groups(rows), counts)
         return write_pack(
             target,
             name=name,
@@ -84,6 +84,13 @@ def pack_labelled(
         )
 
     return pack_once(places, key, build)
+
+
+def _groups(rows: Sequence[Row]) -> list[int] | list[str]:
+    """The ids of a column of groups, as numbers where all are; without one every row is its own."""
+    ids = [str(place) if row.group is None else row.group for place, row in enumerate(rows)]
+    numbers = [found for text in ids if (found := whole(text)) is not None]
+    return numbers if len(numbers) == len(ids) else ids
 
 
 def _band_names(bands: Sequence[str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deo_bench.data import Pack, Places
+from deo_bench.data.npz import pack_npz
 from deo_bench.errors import MissingInput, UserError
 from deo_bench.registry import Registry
 from deo_bench.tasks.folder import FolderTask
@@ -74,6 +75,24 @@ def test_single_labels_by_name(folder: Folder) -> None:
     assert pack.groups is not None and pack.groups.tolist() == [0, 0, 1, 1, 2, 2]
     np.testing.assert_array_equal(pack.images, folder.images)
     assert folder.pack(classes=["wheat", "maize", "rye"]).labels.tolist() == [0, 1] * 3  # type: ignore[union-attr]
+
+
+def test_the_same_images_in_an_npz_make_the_same_pack(folder: Folder) -> None:
+    groups = [2, 10, 9, 9, 100, 100]
+    folder.table("file,label,split,group", FILES, LABELS, SPLITS, groups)
+    pack = folder.pack()
+    np.savez(
+        folder.root / "fields.npz",
+        images=np.array(folder.images),
+        bands=np.array(["B04", "B08"]),
+        labels=np.array([1, 0] * 3),
+        split=np.array([0, 0, 1, 1, 2, 2]),
+        classes=np.array(["maize", "wheat"]),
+        field=np.array(groups),
+    )
+    places = Places(folder.root, folder.root / "cache")
+    other = pack_npz(places, "fields.npz", unit="dn", groups="field")
+    assert pack.content == other.content and pack.pixels == other.pixels
 
 
 def test_rows_of_no_split_are_left_out_and_columns_may_be_called_anything(folder: Folder) -> None:
