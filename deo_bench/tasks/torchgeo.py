@@ -45,8 +45,9 @@ EUROSAT = {
 class _Set(Task):
     """A data set that one of torchgeo's classes knows.
 
-    folder: where its files are looked for, under the root of data; of: torchgeo's class; labels_are: their kind; parts:
-    what must lie in the folder, which stands for the files when it is asked whether a pack is still true.
+    folder: where its files are looked for, under the root of data; of: torchgeo's class, if it has one; labels_are:
+    the kind of its labels; parts: what must lie in the folder, which stands for the files when it is asked whether a
+    pack is still true.
     """
 
     folder: str
@@ -95,7 +96,8 @@ class _Set(Task):
             raise self._missing(places, str(error)) from None
 
     def _missing(self, places: Places, told: str) -> MissingInput:
-        return MissingInput(f"task {self.name} (torchgeo's {self.of}): {told}", f"or get it: {self.remedy(places)}")
+        known = f" (torchgeo's {self.of})" if self.of else ""
+        return MissingInput(f"task {self.name}{known}: {told}", f"or get it: {self.remedy(places)}")
 
 
 @task(EUROSAT, data_sets=["eurosat"], paper="https://arxiv.org/abs/1709.00029", licence="MIT")
@@ -350,7 +352,7 @@ class Sen1Floods11(_Set):
 
     version = 1
     data_sets = ("sen1floods11",)
-    folder, of, labels_are = "sen1floods11", "Sen1Floods11", "segmentation"
+    folder, of, labels_are = "sen1floods11", "", "segmentation"
 
     def __init__(self, *, patch: Count | None = None) -> None:
         self.name, self.patch = "sen1floods11", patch
