@@ -71,7 +71,7 @@ def test_costs_are_scores_of_what_was_measured(tmp_path: Path) -> None:
     assert (score.metric, score.direction, score.n) == ("mean_cost", "min", 1)
     assert score.value == pytest.approx(16 * 4 * 32 / 1e9, rel=1e-6)
     score, arrays, _ = scored(tmp_path, "profile_images_per_second", {"rounds": 3})
-    assert (score.metric, score.direction, score.n) == ("mean", "max", 3)
+    assert (score.metric, score.direction, score.n) == ("mean_rate", "max", 3)
     assert score.value == pytest.approx(np.mean(arrays["scores"]))
 
 
