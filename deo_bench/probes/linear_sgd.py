@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -71,10 +72,10 @@ class LinearSgd(Probe):
         settings = list(itertools.product(self.rates, self.decays))
         if len(settings) > 1 or (merge and len(select.features)):
             check_split(select.features, select.labels, num_classes, "select", width)
-        heads = self._trained(fit.features, fit.labels, num_classes, settings)
+        heads = self._trained([fit.features], fit.labels, num_classes, settings)
         place = self._best(heads.probabilities(select.features), select.labels) if len(settings) > 1 else 0
         if merge and len(select.features):
-            both, labels = np.concatenate([fit.features, select.features]), np.concatenate([fit.labels, select.labels])
+            both, labels = [fit.features, select.features], np.concatenate([fit.labels, select.labels])
             heads, settings, place = self._trained(both, labels, num_classes, [settings[place]]), [settings[place]], 0
         scores = heads.probabilities(report, slice(place, place + 1))[0]
         if not np.isfinite(scores).all():
@@ -84,13 +85,13 @@ class LinearSgd(Probe):
         return Prediction(scores, scores.argmax(1) if fit.labels.ndim == 1 else None, chosen)
 
     def _trained(
-        self, features: np.ndarray, labels: np.ndarray, num_classes: int, settings: list[tuple[float, float]]
+        self, parts: Sequence[np.ndarray], labels: np.ndarray, num_classes: int, settings: list[tuple[float, float]]
     ) -> _Heads:
-        """A head a setting, trained side by side."""
-        size = len(features)
+        """A head a setting, trained side by side on features [N, D], in one array or several below one another."""
+        size = len(labels)
         batch = min(self.batch, size)
         steps = -(-self.epochs * size // batch)
-        heads = _Heads(features.shape[1], num_classes, len(settings), self.norm, labels.ndim == 2)
+        heads = _Heads(parts[0].shape[1], num_classes, len(settings), self.norm, labels.ndim == 2)
         optimiser = self._optimiser(heads, settings)
         warmup, shape = int(self.warmup * steps / self.epochs), "cosine" if self.schedule == "cosine" else "constant"
         share = Schedule(start=batch / 256, end=0.0, warmup=warmup, shape=shape)  # type: ignore[arg-type]
@@ -100,7 +101,7 @@ class LinearSgd(Probe):
             places = batch_indices(size, batch, step, STREAM)
             for group in optimiser.param_groups:
                 group["lr"] = group["rate"] * share.at(step, steps) * self._fallen(step, steps)
-            loss = heads.loss(_rows(features[places]), truth[places])
+            loss = heads.loss(_rows(_taken(parts, places)), truth[places])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -172,6 +173,17 @@ class _Heads(nn.Module):
             logits = self(_rows(features[at : at + BLOCK]))[:, heads].double()
             found.append(logits.sigmoid() if self.is_multi else logits.softmax(2))
         return torch.cat(found).transpose(0, 1).contiguous().numpy()
+
+
+def _taken(parts: Sequence[np.ndarray], places: np.ndarray) -> np.ndarray:
+    """Rows of arrays below one another, at any places: nothing else is read."""
+    found = np.empty((len(places), parts[0].shape[1]), dtype=np.float32)
+    begins = 0
+    for part in parts:
+        here = (places >= begins) & (places < begins + len(part))
+        found[here] = part[places[here] - begins]
+        begins += len(part)
+    return found
 
 
 def _rows(features: np.ndarray) -> Tensor:

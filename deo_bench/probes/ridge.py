@@ -12,9 +12,7 @@ from deo_bench.declarations import Count
 from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Prediction, Probe, Select, probe
 from deo_bench.probes.checks import check_features, check_regression
-
-BLOCK = 16_384
-"""Rows of features read in one go: they may be memory-mapped."""
+from deo_bench.probes.rows import Rows
 
 
 @probe("ridge", kinds=["regression"], paper="https://doi.org/10.1080/00401706.1970.10488634")
@@ -45,14 +43,14 @@ class Ridge(Probe):
         check_regression(fit.features, fit.labels, "fit", None)
         check_features(report, "report", width)
         scale = _spread(fit.features) if self.standardise else torch.ones(width, dtype=torch.float64)
-        problem, place = _Problem(fit.features, fit.labels, scale), 0
+        problem, place = _Problem(Rows([fit.features]), fit.labels, scale), 0
         if len(self.grid) > 1 or (merge and len(select.features)):
             check_regression(select.features, select.labels, "select", width)
         if len(self.grid) > 1:
             wrong = problem.predict(select.features, self.grid) - select.labels[:, None].astype(np.float64)
             place = int(np.square(wrong).mean(0).argmin())
         if merge and len(select.features):
-            both = np.concatenate([fit.features, select.features])
+            both = Rows([fit.features, select.features])
             values = np.concatenate([fit.labels, select.labels])
             problem = _Problem(both, values, scale)
         on_edge = len(self.grid) > 1 and place in (0, len(self.grid) - 1)
@@ -66,16 +64,16 @@ class _Problem:
     In the principal axes of the centred features the weights are `(axes' X' y) / (spread + alpha)`, axis by axis.
     """
 
-    def __init__(self, features: np.ndarray, values: np.ndarray, scale: Tensor) -> None:
-        self.scale, self.centre = scale, torch.from_numpy(features.mean(0, dtype=np.float64))
+    def __init__(self, features: Rows, values: np.ndarray, scale: Tensor) -> None:
+        self.scale, self.centre = scale, torch.from_numpy(features.mean())
         wide = torch.from_numpy(np.asarray(values, dtype=np.float64))
         self.level = wide.mean()
         width = len(self.centre)
         square, crossed = torch.zeros(width, width, dtype=torch.float64), torch.zeros(width, dtype=torch.float64)
-        for at in range(0, len(features), BLOCK):
-            rows = self._rows(features[at : at + BLOCK])
+        for at, block in features.blocks():
+            rows = self._rows(block)
             square.addmm_(rows.T, rows)
-            crossed += (wide[at : at + BLOCK] - self.level) @ rows
+            crossed += (wide[at : at + len(rows)] - self.level) @ rows
         spread, axes = torch.linalg.eigh(square)
         kept = spread > 1e-13 * spread.max()
         self.spread, self.axes = spread[kept], axes[:, kept]
@@ -84,7 +82,7 @@ class _Problem:
     def predict(self, features: np.ndarray, penalties: np.ndarray) -> np.ndarray:
         """Values [N, A] of features [N, D] at each of A penalties."""
         weights = self.axes @ (self.along[:, None] / (self.spread[:, None] + torch.from_numpy(penalties)))
-        found = [self._rows(features[at : at + BLOCK]) @ weights for at in range(0, len(features), BLOCK)]
+        found = [self._rows(block) @ weights for _, block in Rows([features]).blocks()]
         return (torch.cat(found) + self.level).numpy()
 
     def _rows(self, features: np.ndarray) -> Tensor:
@@ -94,5 +92,6 @@ class _Problem:
 
 def _spread(features: np.ndarray) -> Tensor:
     """The spread of each feature; one that does not vary, next to its own size, keeps its scale."""
-    spread, centre = (torch.from_numpy(each(0, dtype=np.float64)) for each in (features.std, features.mean))
+    rows = Rows([features])
+    spread, centre = torch.from_numpy(rows.spread()), torch.from_numpy(rows.mean())
     return torch.where(spread <= 1e-6 * centre.abs(), 1.0, spread)

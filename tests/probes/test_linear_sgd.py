@@ -65,10 +65,10 @@ def test_a_head_is_what_it_would_be_alone(splits, optimiser: str, is_multi: bool
     labels = several(fit.labels) if is_multi else fit.labels
     settings = [(0.1, 0.0), (0.1, 0.5), (1e30, 0.0), (1e30, 0.5)]
     together = short(optimiser=optimiser, learning_rates=(0.1, 1e30), weight_decays=(0.0, 0.5))
-    heads = together._trained(fit.features, labels, K - is_multi, settings)
+    heads = together._trained([fit.features], labels, K - is_multi, settings)
     scores = heads.probabilities(report)
     for place in (0, 1):
-        alone = short(optimiser=optimiser)._trained(fit.features, labels, K - is_multi, [settings[place]])
+        alone = short(optimiser=optimiser)._trained([fit.features], labels, K - is_multi, [settings[place]])
         np.testing.assert_allclose(scores[place], alone.probabilities(report)[0], rtol=1e-5)
     assert not np.array_equal(scores[0], scores[1])
 

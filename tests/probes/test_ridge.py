@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import Ridge as Reference
 
 from deo_bench.errors import UserError
-from deo_bench.probes import Fit, Select, ridge
+from deo_bench.probes import Fit, Select, rows
 from deo_bench.probes.ridge import Ridge
 
 
@@ -27,7 +27,7 @@ def splits() -> tuple[Fit, Select, np.ndarray]:
 @pytest.mark.parametrize("size", [60, 6])
 def test_equals_scikit_learn(alpha: float, size: int, monkeypatch) -> None:
     # 6 samples of 8 features: many weights fit, the penalty decides.
-    monkeypatch.setattr(ridge, "BLOCK", 13)
+    monkeypatch.setattr(rows, "BLOCK", 13)
     fit, report = made(size, 0), made(50, 2)[0]
     probe = Ridge(num_alpha=1, log10_low=np.log10(alpha), log10_high=np.log10(alpha))
     found = probe.predict(Fit(*fit), Select(fit[0][:0], fit[1][:0]), report, 0, True)
