@@ -121,6 +121,18 @@ def test_the_edge_of_the_grid_is_said(splits) -> None:
         assert short(optimiser="sgd", learning_rates=rates).predict(*splits, K, False).chosen["on_edge"] is expected
 
 
+def test_a_head_that_diverged_is_never_chosen(splits) -> None:
+    fit, select, report = splits
+    # What is not a number is read as class 0, which is all of select here.
+    fit = Fit(1e10 * fit.features, fit.labels)
+    select = Select(1e10 * select.features, np.zeros(60, int))
+    probe = short(optimiser="sgd", learning_rates=(1e-30, 1e38), norm=False)
+    diverged = probe._trained([fit.features], fit.labels, K, [(1e38, 0.0)]).probabilities(select.features)
+    assert np.isnan(diverged).any() and (diverged[0].argmax(1) == 0).all()
+    found = probe.predict(fit, select, report, K, False)
+    assert found.chosen["learning_rate"] == 1e-30 and np.isfinite(found.scores).all()
+
+
 def test_repeats_to_the_byte_and_leaves_the_generator(splits) -> None:
     before = torch.get_rng_state()
     one, two = (short().predict(*splits, K, True) for _ in range(2))
