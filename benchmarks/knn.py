@@ -73,7 +73,7 @@ def is_exact(bank: np.ndarray, queries: np.ndarray, k: int, metric: str) -> bool
 
 
 def in_turns(each: dict[str, Callable[[], np.ndarray]], rounds: int) -> tuple[dict[str, list[float]], dict]:
-    """Median seconds on the clock and of the processor, alternately after one round that is not counted; the answers."""
+    """Median seconds on the clock and of the processor, alternately after one round not counted; the answers."""
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in each}
     answers = {}
     for turn in range(rounds + 1):
@@ -116,10 +116,11 @@ def main() -> None:
         for name, (wall, busy) in taken.items()
         if name != "ours"
     )
+    exact = is_exact(bank, queries, given.k, given.metric)
     print(
-        f"{told}; {ratios}; ours are the nearest by float64 differences: {is_exact(bank, queries, given.k, given.metric)} "
-        f"(median of {given.rounds}; {given.bank} x {given.width}, {given.queries} queries, k {given.k}, {given.metric}; "
-        f"cpu, {given.threads} threads, torch {torch.__version__}, scikit-learn {sklearn.__version__}"
+        f"{told}; {ratios}; ours are the nearest by float64 differences: {exact} (median of {given.rounds}; "
+        f"{given.bank} x {given.width}, {given.queries} queries, k {given.k}, {given.metric}; cpu, "
+        f"{given.threads} threads, torch {torch.__version__}, scikit-learn {sklearn.__version__}"
         f"{f', faiss {faiss.__version__}' if faiss else ''})"
     )
 

@@ -53,7 +53,7 @@ def watched() -> Iterator[dict[str, float]]:
 
 
 def write(path: Path, rows: int, width: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """A file of features [rows, width], a block at a time, opened as a memory map, and labels that are not separable."""
+    """A file of features [rows, width], written by blocks and opened as a memory map, and labels not separable."""
     draws = np.random.default_rng(0)
     kept = np.lib.format.open_memmap(path, "w+", np.float32, (rows, width))
     teacher = draws.standard_normal((width, classes)) * 2 / np.arange(1, width + 1)[:, None] ** 0.75

@@ -148,6 +148,21 @@ def test_an_offset_costs_no_second_search(data, monkeypatch):
     assert np.array_equal(places, nearest_rows(bank, report, 5, "l2")[0])
 
 
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+def test_what_products_confuse_is_compared_anew(metric, monkeypatch):
+    # A dozen rows whose likeness to the query differs by less than float32 resolves: all are candidates, none is lost.
+    monkeypatch.setattr("deo_bench.probes.knn._search", None)
+    generator = np.random.default_rng(2)
+    query = generator.normal(size=(1, 16))
+    near = query + 1e-4 * generator.normal(size=(12, 16))
+    bank = np.concatenate([near, 3 * generator.normal(size=(100, 16))])
+    keys, asked = bank, query
+    if metric == "cosine":
+        keys, asked = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (bank, query))
+    expected = np.argsort(((keys - asked) ** 2).sum(1), kind="stable")[:5]
+    assert nearest_rows(bank, query, 5, metric)[0][0].tolist() == expected.tolist()
+
+
 def test_blocks_change_nothing(data, monkeypatch):
     bank, _, report = data
     whole = nearest_rows(bank, report, 7, "l2")
