@@ -107,7 +107,7 @@ PROTOCOLS = {
             "probes": {"seg_fpn": {"use": "segmentation", "head": "fpn", "hidden": 256, "neck": False}},
         },
     },
-    # Theirs stops at 1,000 iterations or a tolerance of 1e-12 and has no interval; ours is at the optimum either way.
+    # Theirs stops at 1,000 iterations or a tolerance of 1e-12 and has no interval.
     "dinov3-logreg": {
         "summary": "DINOv3's own: native size and normalisation, 45 values of C in float64, kNN with 4 values of k.",
         "paper": "2508.10104",
@@ -230,10 +230,10 @@ PROTOCOLS = {
     # GEO-Bench v1 stops 400 looks after the last gain above 1e-5: (4 looks an epoch) x (600 epochs / 6). Its published
     # numbers come after a random search of 16 settings a model and task, repeated on 10 seeds or more (`probes.finetune
     # = {trials = 16, rates = [1e-5, 1e-2], head_rates = [1e-4, 1e-2], batches = [32, 64, 128, 256]}` makes a custom
-    # protocol that searches), and of several labels it selects by F1, ours by micro-mAP. Its segmentation needs a
-    # decoder that is fine-tuned too, which `finetune` has not.
+    # protocol that searches). Of several labels it selects by F1, ours by micro-mAP; for a class a pixel it has U-Net
+    # and DeepLabV3, ours UPerNet.
     "gb1-finetune": {
-        "summary": "GEO-Bench v1's fine-tuning without its search: 224 px, z-score, flips, early stopping; micro-F1.",
+        "summary": "GEO-Bench v1's fine-tuning without its search: 224 px, z-score, early stopping; micro-F1, mIoU.",
         "paper": "2306.03831",
         "options": {
             "size": 224,
@@ -257,12 +257,12 @@ PROTOCOLS = {
             },
         },
     },
-    # The leaderboard's own submissions hold the decay at 0.01 and the patience at 10; epochs and the plateau's wait are
-    # not stated. Theirs searches once with Optuna and repeats the best setting on 5 seeds, in mixed precision;
-    # ours searches at random, anew for each seed.
+    # The leaderboard's own submissions hold the decay at 0.01 and the patience at 10, with a U-Net for a class a pixel,
+    # where ours has UPerNet; epochs and the plateau's wait are not stated. Theirs searches once with Optuna and repeats
+    # the best setting on 5 seeds, in mixed precision; ours searches at random, anew for each seed.
     "gb2-hpo16": {
-        "summary": "GEO-Bench-2's: the best of 16 trials of learning rate and batch; full and frozen; macro-F1.",
-        "paper": "https://github.com/The-AI-Alliance/GEO-Bench-2",
+        "summary": "GEO-Bench-2's: the best of 16 trials of learning rate and batch; full and frozen; macro-F1, mIoU.",
+        "paper": "2511.15658",
         "options": {
             "size": 224,
             "normalise": "dataset",

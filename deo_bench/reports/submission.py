@@ -23,10 +23,16 @@ PROTOCOL = "gb2-hpo16"
 SEEDS = 5
 """Rows of each backbone on each data set that the leaderboard takes, no more and no fewer."""
 
-DATASETS = ("so2sat", "forestnet", "benv2", "treesatai")
-"""The leaderboard's classification: its other data sets need a decoder, which the protocol's probes have not."""
+DATASETS = (
+    "so2sat", "forestnet", "benv2", "treesatai", "burn_scars", "caffe", "cloudsen12", "dynamic_earthnet", "flair2",
+    "fotw", "kuro_siwo", "pastis", "spacenet2", "spacenet7",
+)  # fmt: skip
+"""The leaderboard's data sets with a class or several an image, or a class a pixel; its others are no such task."""
 
-METRICS = {"accuracy": "Overall_Accuracy", "macro_f1": "Multilabel_F1_Score"}
+CLASSIFICATION = DATASETS[:4]
+"""A capability of its own: a submission is listed where it has all data sets of one."""
+
+METRICS = {"accuracy": "Overall_Accuracy", "macro_f1": "Multilabel_F1_Score", "miou": "Multiclass_Jaccard_Index"}
 BOARDS = {"finetune": "full_ft", "frozen": "frozen"}
 """Probe of the protocol -> what the leaderboard calls it; each is submitted by itself."""
 
@@ -41,7 +47,8 @@ FILES = (ROWS, NOTES)
 _PARTITION = re.compile(r"(\d\.\d\d)x_train")
 _HOW = (
     "Each seed is a backbone of its own, pre-trained with that seed, and searched anew: {trials} random settings, the "
-    "best on the validation split. Images of 224 pixels, z-scores of the data set, a linear layer on the pooled vector."
+    "best on the validation split. Images of 224 pixels, z-scores of the data set; a linear layer on the pooled "
+    "vector, or the decoder on four levels of maps."
 )
 
 
@@ -104,7 +111,7 @@ def submission(frame: pd.DataFrame, entries: Sequence[Entry], protocol: Protocol
             backbones.append({"model_display_name": name, "model_size": size, "unique_backbone_key": name})
     if not rows:
         raise UserError(f"{asked.experiment}: no cell has a score of probe {asked.probe!r} under {PROTOCOL} yet")
-    lacks = [name for name in DATASETS if name not in {row["dataset"] for row in rows}]
+    lacks = [name for name in CLASSIFICATION if name not in {row["dataset"] for row in rows}]
     if lacks:
         notes.append(f"the leaderboard lists classification where all of it is there; this lacks {', '.join(lacks)}")
     return Submission(rows, _info(backbones, options), notes)
@@ -117,10 +124,17 @@ def _tasks(there: list[str], asked: Asked) -> list[str]:
             raise UserError(f"--task {task}: the experiment has no score on it{nearest(task, there)}")
     chosen = list(asked.tasks) or there
     for task in chosen:
-        if task not in DATASETS:
-            told = f"task {shown(task)} is no data set of the leaderboard's classification, {', '.join(DATASETS)}"
-            raise UserError(f"{asked.experiment}: {told}; --task chooses, and a task is renamed by its `name`")
-    return [name for name in DATASETS if name in chosen]
+        if data_set(task) not in DATASETS:
+            told = f"task {shown(task)} is no data set of the leaderboard{nearest(data_set(task), DATASETS)}"
+            raise UserError(f"{asked.experiment}: {told}; --task chooses among the experiment's")
+        if sum(data_set(other) == data_set(task) for other in chosen) > 1:
+            raise UserError(f"{asked.experiment}: several tasks are {data_set(task)}; --task says which counts")
+    return sorted(chosen, key=lambda task: DATASETS.index(data_set(task)))
+
+
+def data_set(task: str) -> str:
+    """What the leaderboard calls a task: `gb2-so2sat`, as it is called here, is `so2sat`."""
+    return task.removeprefix("gb2-")
 
 
 def _rows(
@@ -153,15 +167,16 @@ def _rows(
 
 def _row(score: Any, seed: int, name: str, options: dict[str, Any], asked: Asked) -> dict[str, Any]:
     if score.metric not in METRICS:
-        raise UserError(f"{score.path}: {score.metric!r} is none of the leaderboard's metrics of image labels")
+        raise UserError(f"{score.path}: {score.metric!r} is none of the leaderboard's metrics")
     lacks = [key for key in ("batch", "weight_decay", "learning_rate") if key not in score.chosen]
     if lacks:
         raise UserError(f"{score.path}: its chosen settings lack {', '.join(lacks)}; score it anew")
     share = _PARTITION.fullmatch(score.partition)
     percent = 100 * float(share[1]) if share else 100.0
     return {
-        "dataset": score.task, "Metric": METRICS[score.metric], "experiment_name": asked.experiment,
-        "partition name": f"{percent / 100:.2f}x train", "backbone": name, "decoder": "linear",
+        "dataset": data_set(score.task), "Metric": METRICS[score.metric], "experiment_name": asked.experiment,
+        "partition name": f"{percent / 100:.2f}x train", "backbone": name,
+        "decoder": options["decoder"] if score.metric == "miou" else "linear",
         "batch_size_selection": "optimized" if options["batches"] else "fixed",
         "frozen_or_full_ft": BOARDS[asked.probe], "early_stop_patience": options["patience"],
         "n_trials": options["trials"], "Seed": seed, "data_percentages": round(percent),

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from deo_bench.engine.request import Request
 from deo_bench.errors import UserError
 from deo_bench.probes import kinds_of
 from deo_bench.probes.metrics import METRICS
 from deo_bench.probes.protocols import PROTOCOLS
 from deo_bench.probes.record import resolve
+from deo_bench.recipe import PartTable
 from deo_bench.registry import Registry
 
 
@@ -60,9 +62,11 @@ _DECODER = {
     "betas": [0.9, 0.999], "epochs": 80, "batch": 8, "drop_last": True, "schedule": "multistep", "loss": "ce",
     "select_every": 5, "combine": "difference",
 }  # fmt: skip
+_METRICS = {"metrics.single": "accuracy", "metrics.segmentation": "miou"}
 _SEARCH = {
     "optimiser": "adamw", "trials": 16, "rates": [1e-6, 1e-3], "head_rates": None, "head_learning_rate": None,
     "batches": [8, 16, 32], "decays": None, "weight_decay": 0.01, "schedule": "plateau", "warmup": 0.0, "patience": 10,
+    "decoder": "upernet", "levels": 4,
 }  # fmt: skip
 
 
@@ -110,8 +114,8 @@ HELD = {
     "dinov3-logreg": Held(
         "DINOv3: eval/log_regression.py (C_POWER_RANGE), eval/knn.py", "ee8607ba", "single multi regression",
         {
-            **_NATIVE, **_c("logreg", 45, -6.0, 5.0, False), "logreg.double": True, **_weighted(10), **_weighted(20), **_weighted(100),
-            **_weighted(200), "merge": True, "metrics.single": "accuracy",
+            **_NATIVE, **_c("logreg", 45, -6.0, 5.0, False), "logreg.double": True, **_weighted(10),
+            **_weighted(20), **_weighted(100), **_weighted(200), "merge": True, "metrics.single": "accuracy",
         },
     ),
     "dofa-linear": Held(
@@ -145,10 +149,10 @@ HELD = {
     "gb1-finetune": Held(
         "geo-bench-experiments: configs/classification_task.yaml, model_configs, torch_toolbox/model_utils.py",
         "e97e838a", "single multi regression segmentation change",
-        {**_Z_SCORE, "metrics.single": "accuracy", "metrics.multi": "micro_f1", "merge": False, **_of("finetune", {
+        {**_Z_SCORE, **_METRICS, "metrics.multi": "micro_f1", "merge": False, **_of("finetune", {
             "optimiser": "adam", "learning_rate": 1e-4, "head_learning_rate": None, "weight_decay": 0.0, "batch": 64,
             "epochs": 600, "schedule": "constant", "warmup": 0.0, "looks": 4, "patience": 400, "flips": True,
-            "balanced": True, "trials": 1, "frozen": False,
+            "balanced": True, "trials": 1, "frozen": False, "decoder": "upernet", "levels": 4,
         })},
     ),
     "gb2-hpo16": Held(
@@ -156,7 +160,7 @@ HELD = {
         "single multi regression segmentation change",
         {
             **_Z_SCORE, **_of("finetune", _SEARCH), **_of("frozen", _SEARCH), "finetune.frozen": False,
-            "frozen.frozen": True, "metrics.single": "accuracy", "metrics.multi": "macro_f1",
+            "frozen.frozen": True, **_METRICS, "metrics.multi": "macro_f1",
         },
     ),
     "retrieval-v1": Held(
@@ -219,6 +223,22 @@ def test_each_kind_of_labels_is_served_and_measured(registry, name):
         for kind in kinds_of(each):
             metric = each.get("metric") or record.metric(kind)
             assert kind in METRICS[metric].kinds, f"{probe} on {kind} labels: {metric}"
+
+
+def test_an_option_that_came_later_is_in_no_digest_until_it_is_used(registry):
+    told = resolve("tgb-v0.4", registry).told(exclude={"id"})["probes"]["linear_lbfgs"]["options"]
+    assert "double" not in told
+    double = resolve({"use": "tgb-v0.4", "probes": {"linear_lbfgs": {"double": True}}}, registry)
+    assert double.id.startswith("custom-") and double.told(exclude=set())["probes"]["linear_lbfgs"]["options"]["double"]
+    options = {"num_c": 40, "log10_low": -6.0, "log10_high": 4.0, "standardise": False}
+    before, now, new = (
+        PartTable(use="linear", options={**options, **later}) for later in ({}, {"double": False}, {"double": True})
+    )
+    digests = [
+        Request("a-s0", "t", before, "", double, "linear", part, "linear 1", "rgb").digest
+        for part in (before, now, new)
+    ]
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_an_override_has_an_id_of_its_content(registry):

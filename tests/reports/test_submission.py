@@ -47,6 +47,7 @@ def test_the_columns_and_their_types_are_the_leaderboards(fake: FakeStore, proto
     """As its `check_csv_columns_datatypes` and `check_correct_entries_per_dataset` have them."""
     entry = cell(fake)
     cell(fake, task="benv2", metric="macro_f1", kind="multi")
+    cell(fake, task="gb2-burn_scars", metric="miou")
     found = table(made(fake, protocol, entry))
     assert list(found) == [*TEXT, "frozen_or_full_ft", *WHOLE, *REAL]
     assert all(pd.api.types.is_numeric_dtype(found[name]) for name in [*WHOLE, *REAL])
@@ -57,7 +58,11 @@ def test_the_columns_and_their_types_are_the_leaderboards(fake: FakeStore, proto
     assert dict(zip(found["dataset"], found["Metric"], strict=True)) == {
         "so2sat": "Overall_Accuracy",
         "benv2": "Multilabel_F1_Score",
+        "burn_scars": "Multiclass_Jaccard_Index",
     }
+    assert dict(zip(found["dataset"], found["decoder"], strict=True)) == {
+        "so2sat": "linear", "benv2": "linear", "burn_scars": "upernet",
+    }  # fmt: skip
 
 
 def test_a_row_holds_what_the_probe_chose(fake: FakeStore, protocol: ProtocolRecord) -> None:
@@ -117,7 +122,7 @@ def test_fewer_than_five_seeds_are_refused_and_more_are_left_out(fake: FakeStore
 def test_a_capability_that_is_not_whole_is_said(fake: FakeStore, protocol: ProtocolRecord) -> None:
     entry = cell(fake)
     assert made(fake, protocol, entry).notes[-1].endswith("this lacks forestnet, benv2, treesatai")
-    for task in ("forestnet", "benv2", "treesatai"):
+    for task in ("gb2-forestnet", "benv2", "gb2-treesatai"):
         cell(fake, task=task)
     assert made(fake, protocol, entry).notes == []
 
@@ -137,8 +142,11 @@ def test_what_is_no_submission_is_one_line(fake: FakeStore, protocol: ProtocolRe
     cell(fake, bands="rgb")
     with pytest.raises(UserError, match="'clip' is scored on rgb, s2_10; --bands says which"):
         made(fake, protocol, entry)
+    cell(fake, task="gb2-so2sat")
+    with pytest.raises(UserError, match="several tasks are so2sat; --task says which"):
+        made(fake, protocol, entry, bands="rgb")
     cell(fake, task="cover")
-    with pytest.raises(UserError, match="task 'cover' is no data set of the leaderboard's classification"):
+    with pytest.raises(UserError, match="task 'cover' is no data set of the leaderboard; .*--task chooses"):
         made(fake, protocol, entry, bands="rgb")
     assert len(table(made(fake, protocol, entry, bands="rgb", tasks=["so2sat"]))) == 5
 
