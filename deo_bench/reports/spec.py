@@ -18,6 +18,7 @@ from deo_bench.recipe import read_toml
 from deo_bench.recipe.checking import plain
 from deo_bench.recipe.naming import short_names
 from deo_bench.reports.entries import Axis, Scope
+from deo_bench.reports.normaliser import NORMALISERS, bounds_of, read_normaliser
 
 Form = Literal["markdown", "latex", "csv", "html", "png", "pdf", "svg"]
 ALL_FORMS: tuple[Form, ...] = ("markdown", "latex", "csv", "html", "png", "pdf", "svg")
@@ -40,7 +41,8 @@ class ReportSpec(BaseModel):
     paragraphs for the page; published: `all`, or sources of published numbers and CSV files (relative to this one), to
     stand beside ours; confusion: labels of the rows whose confusion matrices are drawn; formats: what `write_report`
     writes beside the tidy scores; bounds: task -> the scores, as shares, that become 0 and 1 in
-    inter-quartile means, else the least and the greatest of the table; pair: the two factors of a heat map.
+    inter-quartile means, else what the normaliser says (`geobench-2`, or a `normalizer.json` of GEO-Bench's, relative
+    to this file), else the least and the greatest of the table; pair: the two factors of a heat map.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,6 +67,7 @@ class ReportSpec(BaseModel):
     published: tuple[str, ...] = ()
     formats: tuple[Form, ...] = Field(default=ALL_FORMS, min_length=1)
     bounds: dict[str, tuple[float, float]] = {}
+    normaliser: str | None = None
     pair: tuple[str, str] | None = None
 
     @field_validator(
@@ -101,6 +104,12 @@ class ReportSpec(BaseModel):
         if name is not None and name not in METRICS:
             raise ValueError(f"is no metric{nearest(name, METRICS)}")
         return name
+
+    def scale(self, tasks: Collection[str]) -> dict[str, tuple[float, float]]:
+        """The scores that become 0 and 1, of those of the tasks for which this report says them."""
+        shipped = read_normaliser(self.normaliser) if self.normaliser else {}
+        found = {task: self.bounds.get(task, bounds_of(task, shipped)) for task in tasks}
+        return {task: ends for task, ends in found.items() if ends is not None}
 
     def narrow(self, scope: Scope) -> Scope:
         """The columns of an experiment that this report asks for; a name that it lacks is an error with the nearest."""
@@ -154,7 +163,12 @@ def read_spec(path: Path) -> ReportSpec:
     """A report file; a mistake in it is one line that names file, key and what would be right."""
     spec = check_spec(plain(read_toml(path)), str(path))
     sources = [str(path.parent / name) if name.endswith(".csv") else name for name in spec.published]
-    return spec.model_copy(update={"published": tuple(sources)})
+    spec = spec.model_copy(update={"published": tuple(sources)})
+    if spec.normaliser is None or spec.normaliser in NORMALISERS:
+        return spec
+    spec = spec.model_copy(update={"normaliser": str(path.parent / spec.normaliser)})
+    spec.scale(())
+    return spec
 
 
 def check_spec(table: dict[str, Any], where: str) -> ReportSpec:

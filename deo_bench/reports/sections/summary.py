@@ -44,15 +44,15 @@ def sections(answer: Answer) -> list[Section]:
         if len(table.rows) > MOST_ROWS:
             notes[f"Left out: {len(table.rows):,} rows are too many to compare over all tasks; choose some."] = None
             continue
-        for part, columns in _alike(table):
-            made = _Over(answer, part, columns)
+        for part, columns in alike(table):
+            made = Over(answer, part, columns)
             if len(made.columns) < 2 or len(made.whole) < 2:
                 continue
             parts += [*made.drawings(figure_name("ranks", part, _parts(answer))), made.grid()]
     return [Section("Over all tasks", tuple(parts), tuple(notes), "page")] if parts or notes else []
 
 
-def _alike(table: Table) -> list[tuple[Table, list[Column]]]:
+def alike(table: Table) -> list[tuple[Table, list[Column]]]:
     """A table's columns that differ in nothing but the task, and the table as one of these only."""
     groups: dict[tuple[object, ...], list[Column]] = {}
     for column in table.columns:
@@ -67,11 +67,11 @@ def _alike(table: Table) -> list[tuple[Table, list[Column]]]:
 
 
 def _parts(answer: Answer) -> list[Table]:
-    return [part for table in answer.main for part, _ in _alike(table)]
+    return [part for table in answer.main for part, _ in alike(table)]
 
 
 @dataclass
-class _Over:
+class Over:
     """One table's rows over its tasks: those tasks that any cell is scored on.
 
     scores: the scores of each row by task, of the rows by label; whole: rows with scores on every task.
@@ -136,7 +136,7 @@ class _Over:
         """Every row over all tasks."""
         number = Footnotes()
         ranking = self.ranking()
-        means, bounds = self._means(), self._bounds()
+        means, bounds = self._means(), self.bounds()
         blocks = []
         for block, members in blocks_of(self.table.rows):
             lines = [
@@ -170,7 +170,8 @@ class _Over:
         leaders.mark(cells)
         return {label: found[0] for label, found in cells.items()}
 
-    def _lacks(self, label: str) -> str:
+    def lacks(self, label: str) -> str:
+        """Which tasks a row has no score on, in words; nothing where it has all."""
         lost = [column.task for column in self.columns if column.task not in self.scores[label]]
         return f"no score on {', '.join(lost)}" if lost else ""
 
@@ -179,7 +180,7 @@ class _Over:
         if cell is None or cell.estimate is None:
             mixed = "more is better on some tasks, less on others: no mean"
             why = mixed if self._is_mixed else "no seed has scores on every task"
-            return Slot(HOLE, notes=number([self._lacks(label) or why]))
+            return Slot(HOLE, notes=number([self.lacks(label) or why]))
         seeds, runs = cell.estimate.seeds, len(self.entries[label].subjects)
         notes = [f"{seeds} of {runs} seeds have scores on every task"] if seeds < runs else []
         return Slot(estimate_text(cell.estimate), cell.is_best, notes=number(notes), is_second=cell.is_second)
@@ -188,48 +189,52 @@ class _Over:
         if ranking and label in ranking.ranks:
             return Slot(f"{ranking.ranks[label]:.2f}")
         why = "nothing to rank it among" if ranking is None else "not ranked: no cell of the experiment"
-        return Slot(HOLE, notes=number([self._lacks(label) or why]))
+        return Slot(HOLE, notes=number([self.lacks(label) or why]))
 
-    def _signed(self, label: str) -> Values:
+    def signed(self, label: str) -> Values:
         """The runs' values by task, so that more is better."""
         return {c.task: [c.sign * score.value for score in self.scores[label].get(c.task, ())] for c in self.columns}
 
-    def _bounds(self) -> dict[str, tuple[float, float]]:
+    def bounds(self) -> dict[str, tuple[float, float]]:
         """What becomes 0 and 1 by task: as the report says, else the least and the greatest of cells and baselines."""
-        rows = [self._signed(e.title) for e in self.entries.values() if e.kind in ("cell", "baseline")]
+        rows = [self.signed(e.title) for e in self.entries.values() if e.kind in ("cell", "baseline")]
         bounds = observed_bounds({task: values for task, values in row.items() if values} for row in rows)
+        said = self._said()
         for column in self.columns:
-            if said := self.answer.spec.bounds.get(column.task):
-                low, high = sorted(column.sign * value for value in said)
+            if column.task in said:
+                low, high = sorted(column.sign * value for value in said[column.task])
                 bounds[column.task] = low, high
         return bounds
 
+    def _said(self) -> dict[str, tuple[float, float]]:
+        return self.answer.spec.scale([column.task for column in self.columns])
+
     def _interquartile(self, label: str, bounds: Mapping[str, tuple[float, float]], number: Footnotes) -> Slot:
         flat = [task for task, (low, high) in bounds.items() if not high > low]
-        why = self._lacks(label) or (f"every score is the same on {', '.join(flat)}" if flat else "")
+        why = self.lacks(label) or (f"every score is the same on {', '.join(flat)}" if flat else "")
         if why:
             return Slot(HOLE, notes=number([why]))
-        found = interquartile(self._signed(label), bounds)
+        found = interquartile(self.signed(label), bounds)
         notes = ["one run: no interval over seeds"] if found.count == len(self.columns) else []
         if found.kept == found.count:
             notes.append("so few scores that none is trimmed: a plain mean")
         elif notes == [] and found.has_few_seeds:
             notes.append("fewer than 4 seeds a task: whole tasks are trimmed rather than seeds that stand out")
-        return Slot(_with_interval(found.value, found.low, found.high), notes=number(notes))
+        return Slot(with_interval(found.value, found.low, found.high), notes=number(notes))
 
     def _improvement(self, label: str, number: Footnotes) -> list[Slot]:
         if self.base is None:
             return []
         if label == self.base.title:
             return [Slot(HOLE, notes=number(["the row that others are held against"]))]
-        if why := self._lacks(label):
+        if why := self.lacks(label):
             return [Slot(HOLE, notes=number([why]))]
         ours, others = ([self.scores[side][c.task] for c in self.columns] for side in (label, self.base.title))
         found = probability_of_improvement(ours, others, [column.sign for column in self.columns])
         notes = ["one run on a side: its seeds are not in the interval"] if found.seeds == 1 else []
         if found.seeds > 1 and not found.high > found.low:
             notes.append("on each task all runs of one side are better: resampling them shows no spread")
-        return [Slot(_with_interval(found.value, found.low, found.high), notes=number(notes))]
+        return [Slot(with_interval(found.value, found.low, found.high), notes=number(notes))]
 
     def _caption(self, ranking: Ranking | None) -> str:
         count = len(self.columns)
@@ -244,7 +249,7 @@ class _Over:
         sentences.append(_BOLD)
         sentences += [_of_ranks(ranking)] if ranking else []
         sentences.append(
-            f"IQM: the inter-quartile mean of the scores of all tasks and seeds, 0 and 1 being {self._bounds_said()}, "
+            f"IQM: the inter-quartile mean of the scores of all tasks and seeds, 0 and 1 being {self.bounds_said()}, "
             "without the lowest and the highest quarter; its interval is from resampling seeds within each task, and "
             "too narrow where these are few."
         )
@@ -255,8 +260,9 @@ class _Over:
             )
         return " ".join([*sentences, measured_under(self.table)])
 
-    def _bounds_said(self) -> str:
-        said = [column.task for column in self.columns if column.task in self.answer.spec.bounds]
+    def bounds_said(self) -> str:
+        """What becomes 0 and 1, in words."""
+        said = list(self._said())
         observed = "the least and the greatest score of this table's cells and baselines on a task"
         if not said:
             return f"{observed}, so that another table's are not comparable"
@@ -280,6 +286,6 @@ def _of_ranks(ranking: Ranking) -> str:
     )
 
 
-def _with_interval(value: float, low: float, high: float) -> str:
+def with_interval(value: float, low: float, high: float) -> str:
     """`0.71 [0.62, 0.80]`; the value alone where there is no interval."""
     return f"{value:.2f} [{low:.2f}, {high:.2f}]" if high > low else f"{value:.2f}"

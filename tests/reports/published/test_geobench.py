@@ -7,9 +7,11 @@ import math
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from deo_bench.reports.published import cells_of, normalised_means, published_tables, read_geobench, read_published
+from deo_bench.reports.statistics import by_each_task
 from tests.reports.published.conftest import GEOBENCH, Write
 
 MEANS = {
@@ -95,6 +97,26 @@ def test_normalised_means_of_the_real_file_equal_an_independent_computation(
         kept = scaled[cut : len(scaled) - cut]
         assert made[model].value == pytest.approx(math.fsum(kept) / len(kept), abs=1e-12)
         assert made[model].low < made[model].value < made[model].high
+
+
+def test_each_data_set_of_the_real_file_is_trimmed_and_resampled_by_itself(geobench_file: Path) -> None:
+    """12 runs -> the middle 6; the interval is that of resamples drawn by another hand."""
+    found = plain(geobench_file, "1.00x")
+    least = {task: min(min(of[task]) for of in found.values()) for task in TASKS}
+    most = {task: max(max(of[task]) for of in found.values()) for task in TASKS}
+    bounds = {task: (least[task], most[task]) for task in TASKS}
+    draws = np.random.default_rng(0)
+    for tasks in found.values():
+        for task, made in by_each_task(tasks, bounds, repeats=4000).items():
+            scaled = sorted((value - least[task]) / (most[task] - least[task]) for value in tasks[task])
+            cut = len(scaled) // 4
+            assert (made.count, made.kept) == (len(scaled), len(scaled) - 2 * cut)
+            assert made.value == pytest.approx(math.fsum(scaled[cut : len(scaled) - cut]) / made.kept, abs=1e-12)
+            drawn = np.sort(draws.choice(scaled, (4000, len(scaled))), axis=1)[:, cut : len(scaled) - cut].mean(1)
+            low, high = np.quantile(drawn, [0.025, 0.975])
+            assert (made.low, made.high) == pytest.approx((low, high), abs=0.1 * (high - low) + 1e-6)
+    counts = [len(values) for tasks in found.values() for values in tasks.values()]
+    assert 12 in counts and min(counts) >= 4, "none is a plain mean"
 
 
 def test_means_of_the_real_file(geobench_file: Path) -> None:
