@@ -82,7 +82,8 @@ def _draw_scores(console: Console, made: Comparison) -> None:
             table.add_column(heading, justify="left" if is_text else "right", no_wrap=True)
         for row in rows:
             better = Text(row.better, style="bold") if row.better else Text("unresolved", style="italic dim")
-            numbers = (number(row.a.value), number(row.b.value), difference_text(row.difference))
+            means, is_share = (row.a.value, row.b.value), row.column.is_share
+            numbers = (*(number(mean, False, is_share, means) for mean in means), difference_text(row.difference))
             table.add_row(Text(row.where["task"]), Text(row.where["probe"]), *numbers, better)
         console.print(table)
     for line in _footnotes(made.compared):
@@ -103,7 +104,7 @@ def _blocks(compared: list[Compared]) -> list[tuple[str, list[Compared]]]:
 
 def _footnotes(compared: list[Compared]) -> list[str]:
     """What is needed to read the numbers, and what they do not say."""
-    from deo_bench.reports.wording import metric_name
+    from deo_bench.reports.wording import begun, metric_name, scale
 
     metrics: dict[str, list[str]] = {}
     for row in compared:
@@ -111,7 +112,8 @@ def _footnotes(compared: list[Compared]) -> list[str]:
     told = [
         f"{name} ({', '.join(dict.fromkeys(tasks))})" if len(metrics) > 1 else name for name, tasks in metrics.items()
     ]
-    lines = [f"Percent: {'; '.join(told)}. In brackets 95 % t intervals over seeds and test images."]
+    percent = begun(scale([row.column for row in compared]))
+    lines = [f"{percent}: {'; '.join(told)}. In brackets 95 % t intervals over seeds and test images."]
     for pairing, rows in _pairings(compared).items():
         lines.append(f"{pairing}: {'all' if len(rows) == len(compared) else ', '.join(rows)}.")
     if len(compared) > 1:

@@ -122,7 +122,7 @@ class Display:
         if isinstance(event, ScoreFailed):
             self._say(f"failed: {event.task}, {event.probe} of {event.subject}: {event.reason}")
             return
-        what = "maps of features" if isinstance(event, Mapped) else f"{event.probe} {100 * event.value:.1f}"
+        what = "maps of features" if isinstance(event, Mapped) else _scored(event)
         now = f"{event.label}: {event.task}, {what}"
         if self._bar is not None:
             self._cohorts.update(self._bar, completed=self._scored, told=now)
@@ -147,3 +147,10 @@ class Display:
 
 def _terms(terms: dict[str, float]) -> str:
     return "  ".join(f"{name} {value:.3f}" for name, value in terms.items())
+
+
+def _scored(event: Scored) -> str:
+    """A probe and its score, as percent or in its own unit."""
+    from deo_bench.reports.wording import number
+
+    return f"{event.probe} {number(event.value, is_share=event.is_share)}"

@@ -56,7 +56,7 @@ class ScoringStarted(Event):
 
 @dataclass(frozen=True)
 class Scored(Event):
-    """A score was made; kept embeddings cost nothing."""
+    """A score was made; kept embeddings cost nothing. is_share: whether it is one, or in a unit of its own."""
 
     subject: str
     label: str
@@ -65,6 +65,7 @@ class Scored(Event):
     value: float
     encoded: int
     seconds: float
+    is_share: bool = True
 
 
 @dataclass(frozen=True)

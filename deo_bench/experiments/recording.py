@@ -62,7 +62,7 @@ def _comparisons(plan: Plan, made: Sequence[Declared], counts: _Counts) -> tuple
         wanted = {score for by_row in sides for side in by_row for score in side}
         scores |= wanted
         record = asdict(one)
-        del record["left_out"]
+        del record["left_out"], record["is_share"]
         record["rows"] = [identity_of(row) for row in pair]
         record["seeds"] = sorted({seed for row in pair for seed, _ in row.subjects if seed is not None})
         record |= {"scores": len(wanted), "scores_there": counts.there(wanted)}

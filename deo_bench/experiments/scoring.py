@@ -22,6 +22,7 @@ from deo_bench.experiments.events import Event, Mapped, Note, Scored, ScoreFaile
 from deo_bench.experiments.plan import Plan
 from deo_bench.experiments.subjects import Row, baseline_row, first_bands, run_behind
 from deo_bench.files import checksum, sweep
+from deo_bench.probes.metrics import METRICS
 from deo_bench.recipe import PartTable
 from deo_bench.store import Lease, LeaseLost
 from deo_bench.store.embeddings import EXPORT
@@ -95,8 +96,8 @@ class ScoringJob:
             raise
         except (UserError, ArithmeticError) as error:
             return ScoreFailed(request.subject, request.task, request.probe, str(error))
-        seconds = time.perf_counter() - began
-        return Scored(request.subject, row.label, request.task, request.probe, score.value, encoded, seconds)
+        told = (score.value, encoded, time.perf_counter() - began, METRICS[score.metric].is_share)
+        return Scored(request.subject, row.label, request.task, request.probe, *told)
 
     def _maps(self, evaluator: Evaluator, request: MapRequest, lease: Lease) -> Event:
         began = time.perf_counter()

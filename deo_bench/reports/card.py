@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from deo_bench.files import read_json
+from deo_bench.probes.metrics import METRICS
 from deo_bench.recipe.differences import written
 from deo_bench.registry import Registry
 from deo_bench.reports.render_markdown import escape
@@ -174,17 +176,21 @@ def _scores(scores: pd.DataFrame) -> Iterator[str]:
     if scores.empty:
         yield "The store has none of these weights."
         return
-    rows = []
+    rows, has_own_unit = [], False
     keys = ["task", "protocol", "bands", "partition", "probe"]
     for row in scores.sort_values([*keys, "digest"]).to_dict("records"):
-        interval = "" if pd.isna(row["low"]) else f"[{number(row['low'])}, {number(row['high'])}]"
-        metric = metric_word(row["metric"]) + (", less is better" if row["direction"] == "min" else "")
-        told = [*(str(row[key]) for key in keys), metric, number(row["value"]), interval, f"{row['n']:,}"]
+        is_share = row["metric"] not in METRICS or METRICS[row["metric"]].is_share
+        told_as = partial(number, is_share=is_share, beside=() if is_share else (row["value"],))
+        has_own_unit = has_own_unit or not is_share
+        interval = "" if pd.isna(row["low"]) else f"[{told_as(row['low'])}, {told_as(row['high'])}]"
+        metric = metric_word(row["metric"], row["probe"]) + (", less is better" if row["direction"] == "min" else "")
+        told = [*(str(row[key]) for key in keys), metric, told_as(row["value"]), interval, f"{row['n']:,}"]
         rows.append([escape(each) for each in told])
     yield _table([*keys, "metric", "score", "95 % interval", "n"], rows)
     generated = " Tasks called scenes-… are generated scenes." if scores["task"].str.startswith("scenes-").any() else ""
     yield (
-        "Percent. Intervals are over test images alone: this is one run, and how much seeds vary they do not say. "
+        f"Percent{'; what is no share in its own unit' if has_own_unit else ''}. Intervals are over test images alone: "
+        "this is one run, and how much seeds vary they do not say. "
         f"Compare recipes over several seeds, `deo-bench compare`.{generated}"
     )
 

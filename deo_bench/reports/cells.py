@@ -18,6 +18,9 @@ from deo_bench.reports.statistics import Measured
 REFERENCE_PROBES = ("majority", "supervised")
 """Probes whose one score a task stands under every probe; `majority` sees no image, so under any bands too."""
 
+MEASURED = ("mean_cost", "mean_rate")
+"""Metrics of what was measured so many times, not image by image: what is true of images says nothing there."""
+
 _LOST = "predictions missing or torn"
 
 
@@ -45,6 +48,16 @@ class Column:
     protocol_metric: str = ""
 
     @property
+    def is_share(self) -> bool:
+        """Whether its scores are shares, shown as percent, or in a unit of their own."""
+        return self.metric not in METRICS or METRICS[self.metric].is_share
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether its scores were measured on a backbone and not made of predictions for test images."""
+        return self.metric in MEASURED
+
+    @property
     def sign(self) -> int:
         """1 where more is better, -1 where less is."""
         return -1 if self.direction == "min" else 1
@@ -70,7 +83,7 @@ class Scores:
         self.problems: list[str] = [] if problems is None else problems
         self._resampler = Resampler()
         self._read: dict[tuple[str, str], tuple[Measured, str, str] | str] = {}
-        self._truth: dict[tuple[str, str], str] = {}
+        self._truth: dict[tuple[str, ...], str] = {}
         self._said: dict[tuple[str, int | None, str], dict[Column, tuple[str, bool]]] = {}
         self._used: dict[str, dict[str, str]] = {}
         self._frame = frame
@@ -224,13 +237,15 @@ class Scores:
         if isinstance(read, str):
             return read
         measured, truth, said = read
-        if self._truth.setdefault((column.task, column.content), truth) != truth:
+        images = (column.task, column.content, *([column.probe] if column.is_measured else []))
+        if self._truth.setdefault(images, truth) != truth:
             self.problems.append(f"{_name(row)}: not used, its test images are not those of the other rows")
             self._read[key] = _LOST
             return _LOST
         self._used.setdefault(row.path, {})[entry.label] = entry.kind
-        if entry.kind != "reference":
-            self._said.setdefault((entry.label, measured.seed, row.subject), {})[column] = (said, measured.value >= 1)
+        if entry.kind != "reference" and not column.is_measured:
+            is_perfect = measured.value >= 1 if column.sign > 0 else measured.value <= 0
+            self._said.setdefault((entry.label, measured.seed, row.subject), {})[column] = (said, is_perfect)
         return measured
 
     def _read_anew(self, row: Any, column: Column) -> tuple[Measured, str, str] | str:

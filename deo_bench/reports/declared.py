@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ class Declared:
 
     tasks: one, or those whose mean is compared; by: shares (not points) that ours is better by at least; within:
     shares that the two are alike within, none where one is to be better; digest: 12 hex of what is compared, whatever
-    the rows are called; left_out: why it is not made, where data or weights of it are missing.
+    the rows are called; left_out: why it is not made, where data or weights of it are missing; is_share: of a metric
+    that is a share, else by and within are in its own unit.
     """
 
     ours: str
@@ -49,6 +50,16 @@ class Declared:
     within: float | None = None
     digest: str = ""
     left_out: str = ""
+    is_share: bool = True
+
+    def margin(self, value: float) -> str:
+        """A margin in words: in points, or in the metric's own unit."""
+        return points(100 * value) if self.is_share else f"{value:g} in the metric's unit"
+
+    def in_own_unit(self) -> Declared:
+        """The same of a metric that is no share: what a file calls points is then so much in its unit."""
+        within = None if self.within is None else 100 * self.within
+        return replace(self, by=100 * self.by, within=within, is_share=False)
 
 
 @dataclass(frozen=True)

@@ -124,8 +124,15 @@ def _tested(one: Declared, entries: Mapping[str, Entry], finder: Scores) -> Judg
         return Judged(one, reason=f"left out: {one.left_out}")
     sides: list[list[list[Measured]]] = [[], []]
     notes = []
+    columns = {
+        task: finder.column(task, one.probe, one.protocol, one.bands, one.weights, one.partition) for task in one.tasks
+    }
+    if own := [task for task, column in columns.items() if not column.is_share]:
+        if len(columns) > 1:
+            return Judged(one, reason=f"{', '.join(own)}: the metric is no share, which has no mean over tasks")
+        one = one.in_own_unit()
     for task, (side, label) in product(one.tasks, enumerate((one.ours, one.theirs))):
-        column = finder.column(task, one.probe, one.protocol, one.bands, one.weights, one.partition)
+        column = columns[task]
         if label not in entries:
             return Judged(one, reason=f"{label} is no row of the report")
         found = finder.find(entries[label], column)

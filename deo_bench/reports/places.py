@@ -10,7 +10,7 @@ import pandas as pd
 from deo_bench.reports.answer import Answer
 from deo_bench.reports.cells import Column, Found
 from deo_bench.reports.entries import Entry, Kind
-from deo_bench.reports.wording import metric_name, size
+from deo_bench.reports.wording import metric_name, scale, size
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,11 @@ class Place:
     def brief(self) -> str:
         """For a figure."""
         return f"{self.protocol}, {self.probe}, {self.bands}"
+
+    @property
+    def scale(self) -> str:
+        """What the scores here are in."""
+        return scale([self.column(task, self.answer.scope.weights[0]) for task in self.answer.scope.tasks])
 
     def column(self, task: str, weights: str, partition: str = "default", step: int | None = None) -> Column:
         """A task here, by the report's metric; looked for once, since a store may be large."""

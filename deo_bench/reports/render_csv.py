@@ -17,8 +17,9 @@ FIELDS = (
     "difference_low", "difference_high", "difference_p", "difference_p_holm", "resolved", "difference_df",
     "difference_runs", "pairing", "seen", "missing", "notes",
 )  # fmt: skip
-"""Columns of the CSV. Values are shares, not percent; `interval` says over what; p is two-sided,
-and corrected over the table's comparisons where it says `holm`; `protocol_metric` stands where `metric` is another."""
+"""Columns of the CSV. Values are shares, not percent, or in a unit of their own; `interval` says over what; p is
+two-sided, and corrected over the table's comparisons where it says `holm`; `protocol_metric` stands where
+`metric` is another."""
 
 
 def tidy(table: Table) -> list[dict[str, Any]]:

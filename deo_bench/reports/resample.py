@@ -200,7 +200,8 @@ def _answered(read: _Read, replicates: np.ndarray) -> Answer:
     is_own = read.metric == row.metric
     low, high = (float(bound) if is_own and not pd.isna(bound) else None for bound in (row.low, row.high))
     value = float(row.value) if is_own else read.value
-    measured = Measured(seed, value, replicates, read.images.drawn.shape[1], low, high)
+    units, is_share = read.images.drawn.shape[1], METRICS[read.metric].is_share
+    measured = Measured(seed, value, replicates, units, low, high, is_share)
     return measured, read.images.digest, read.said
 
 

@@ -18,7 +18,8 @@ def in_short(answer: Answer) -> list[str]:
     for table in filter(has_differences, answer.main):
         found = resolved(table)
         where = f" ({title(table)})" if len(answer.main) > 1 else ""
-        listed = f": {'; '.join(found)} points" if 0 < len(found) <= _MOST else ""
+        points = " points" if all(column.is_share for column in table.columns) else ""
+        listed = f": {'; '.join(found)}{points}" if 0 < len(found) <= _MOST else ""
         count = f"{len(found)} differences" if len(found) > 1 else f"{'One' if found else 'No'} difference"
         told.append(f"{count} to {table.against} {'are' if len(found) > 1 else 'is'} resolved{where}{listed}.")
     return told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import floor, isfinite, log10
 
 from deo_bench.reports.cells import Column
 from deo_bench.reports.entries import Axis, Kind
@@ -25,24 +26,70 @@ _METRICS = {
     "macro_map": "macro-mAP",
     "micro_f1": "micro-F1",
     "macro_f1": "macro-F1",
+    "ece": "ECE",
+    "miou": "mIoU",
+    "pixel_accuracy": "pixel accuracy",
+    "pixel_f1": "macro-F1 of pixels",
+    "change_iou": "IoU of change",
+    "change_f1": "F1 of change",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+    "mean_cost": "measured cost",
+    "mean_rate": "measured rate",
 }
+_MEASURED = {
+    "retrieval": "retrieval mAP",
+    "profile_parameters": "parameters, millions",
+    "profile_gmacs": "GMACs an image",
+    "profile_images_per_second": "images a second",
+    "profile_peak_memory": "peak memory, MiB",
+}
+"""By the probe, where a metric is the mean of whatever that measured."""
+_DIGITS = 3
 _WEIGHTS = {"student": "the student's weights", "ema": "weights of the student's moving average (ema)"}
 
 
-def number(value: float, signed: bool = False) -> str:
-    """A share as percent with one decimal, signed where it is a difference; no minus zero."""
+def number(value: float, signed: bool = False, is_share: bool = True, beside: Sequence[float] = ()) -> str:
+    """A share as percent with one decimal, signed where it is a difference; no minus zero.
+
+    What is no share stands in its own unit, with as many decimals as give three digits to the largest of it and of
+    what stands beside it.
+    """
+    if not is_share:
+        text = f"{value:{'+' if signed else ''},.{_decimals([value, *beside])}f}"
+        return text.lstrip("+-") if not text.strip("+-0.") else text
     text = f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
     return text[1:] if text == "-0.0" else ("0.0" if text == "+0.0" else text)
 
 
 def estimate_text(estimate: Estimate) -> str:
     """`54.1 ±1.3`: the value and half of its interval's width."""
-    return f"{number(estimate.value)} ±{number((estimate.high - estimate.low) / 2)}"
+    half = (estimate.high - estimate.low) / 2
+    told = (number(each, False, estimate.is_share, (estimate.value, half)) for each in (estimate.value, half))
+    return " ±".join(told)
 
 
 def difference_text(gain: Difference) -> str:
     """`+9.0 [5.5, 12.0]`."""
-    return f"{number(gain.value, signed=True)} [{number(gain.low)}, {number(gain.high)}]"
+    every = (gain.value, gain.low, gain.high)
+    low, high = (number(each, False, gain.is_share, every) for each in every[1:])
+    return f"{number(gain.value, True, gain.is_share, every)} [{low}, {high}]"
+
+
+def scale(columns: Sequence[Column], word: str = "percent") -> str:
+    """What the numbers of some columns are in: `percent`, and of those that are no shares their own unit."""
+    own = {metric_word(column.metric, column.probe): None for column in columns if not column.is_share}
+    if not own:
+        return word
+    told = f"in {'its own unit' if len(own) == 1 else 'their own units'}"
+    is_alone = not any(column.is_share and column.metric for column in columns)
+    return f"{' and '.join(own)} {told}" if is_alone else f"{word} ({' and '.join(own)}: {told})"
+
+
+def begun(text: str) -> str:
+    """A text as a sentence begins."""
+    return text[:1].upper() + text[1:]
 
 
 def p_text(p: float) -> str:
@@ -55,9 +102,15 @@ def unresolved_text(p: float) -> str:
     return f"{UNRESOLVED}, p {'= 1' if p > 0.9995 else f'= {p:.2f}'.replace('0.', '.', 1)}"
 
 
+def _decimals(values: Sequence[float]) -> int:
+    """How many give the largest of some numbers three digits."""
+    most = max((abs(value) for value in values if isfinite(value)), default=0.0)
+    return max(_DIGITS - 1 - floor(log10(most)), 0) if most > 0 else 1
+
+
 def metric_name(column: Column) -> str:
     """The metric as a heading says it; where less is better it says so."""
-    name = metric_word(column.metric) or "no score"
+    name = metric_word(column.metric, column.probe) or "no score"
     return f"{name}, less is better" if column.direction == "min" else name
 
 
@@ -66,8 +119,10 @@ def metric_remark(column: Column) -> str:
     return "not the protocol's" if column.protocol_metric else ""
 
 
-def metric_word(metric: str) -> str:
-    """A metric's name as people write it."""
+def metric_word(metric: str, probe: str = "") -> str:
+    """A metric's name as people write it; a mean is called by what the probe measured."""
+    if metric.startswith("mean") and probe in _MEASURED:
+        return _MEASURED[probe]
     return _METRICS.get(metric, metric)
 
 
@@ -120,7 +175,8 @@ def caption(table: Table) -> str:
         "and nothing is called best or resolved."
     )
     sentences = [
-        f"Percent on test images; protocol {table.protocol}{_origin(table)}, probe {table.probe}, bands {table.bands}, "
+        f"{begun(scale(table.columns))} on test images; protocol {table.protocol}{_origin(table)}, "
+        f"probe {table.probe}, bands {table.bands}, "
         f"{' and '.join(_WEIGHTS.get(each, each) for each in table.weights.split(', '))}{_rest(table)}.",
         over_seeds if many > 1 else one_seed,
         *_leading(table),
@@ -139,8 +195,8 @@ def difference_caption(table: Table) -> str:
     many = f"Holm's correction over the {count} comparisons" if count > 1 else "no correction: it is the one comparison"
     sentences = [
         *_count_of_resolved(table, count),
-        f"Points against {table.against!r} with 95 % t intervals over seeds and test images, paired by seed and by "
-        f"test image{_single_side(table)}.{less}",
+        f"{begun(scale(table.columns, 'points'))} against {table.against!r} with 95 % t intervals over seeds and "
+        f"test images, paired by seed and by test image{_single_side(table)}.{less}",
         f"Intervals are each by itself; {UNRESOLVED}: p ≥ .05 after {many} of this table. They are exploratory; "
         "bold numbers and what an experiment declares beforehand are tested apart, among fewer comparisons, and "
         f"may be resolved where a difference here is not. Protocol {table.protocol}{_origin(table)}, "
@@ -178,7 +234,8 @@ def resolved(table: Table) -> list[str]:
     """The differences that are resolved, a few words each: `optical=tiny_optical on scenes-parcels +13.0`."""
     return [
         f"{row.label} on {', '.join(filter(None, (column.task, where(column, table.varying))))} "
-        f"{number(cell.difference.value, signed=True)}"
+        f"{number(cell.difference.value, True, cell.difference.is_share)}"
+        f"{'' if column.is_share else f' ({metric_name(column)})'}"
         for row in table.block("cell")
         for column, cell in zip(table.columns, row.cells, strict=True)
         if cell.difference and cell.is_resolved
@@ -225,10 +282,10 @@ def _asked_metric(table: Table) -> list[str]:
     asked = [column for column in table.columns if column.protocol_metric]
     if not asked:
         return []
-    own = " or ".join(dict.fromkeys(metric_word(column.protocol_metric) for column in asked))
+    own = " or ".join(dict.fromkeys(metric_word(column.protocol_metric, column.probe) for column in asked))
     return [
-        f"{metric_word(asked[0].metric)} is what this report asks for, computed anew from the predictions; the "
-        f"protocol's metric is {own}."
+        f"{metric_word(asked[0].metric, asked[0].probe)} is what this report asks for, computed anew from the "
+        f"predictions; the protocol's metric is {own}."
     ]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from deo_bench.errors import StoreError
-from deo_bench.probes.metrics import measure
+from deo_bench.probes.metrics import METRICS, measure
 from deo_bench.reports import resample
 from deo_bench.reports.frame import read_scores
 from deo_bench.reports.influence import INFLUENCES
@@ -25,6 +25,14 @@ def predictions(metric: str, images: int, ties: bool) -> tuple[np.ndarray, np.nd
     draws = np.random.default_rng(images)
     if metric == "accuracy":
         return draws.integers(0, 3, images), draws.random((images, 3))
+    if METRICS[metric].kinds == ("segmentation", "change"):
+        counts = draws.integers(0, 30, (images, 4, 4)) * draws.integers(0, 2, (images, 4, 1))
+        counts[:, 3] = counts[:, :, 3] = 0  # a class that is nowhere
+        return counts.sum(2), counts
+    if metric in ("rmse", "mae") or metric.startswith("mean"):
+        numbers = draws.gamma(2, 3, images)
+        off = draws.normal(1, 2, (images, 1))
+        return numbers, numbers[:, None] + (np.round(off) if ties else off)
     truth = (draws.random((images, 3)) < 0.3).astype(np.uint8)
     scores = truth + draws.normal(0, 1, truth.shape)
     return truth, np.round(scores) if ties else scores
@@ -51,6 +59,30 @@ def test_the_spread_is_the_bootstraps(metric: str) -> None:
     exact = measure(metric, truth, scores, None, drawn)
     assert np.corrcoef(exact, value + drawn @ influence)[0, 1] > 0.99
     assert np.std(drawn @ influence) == pytest.approx(exact.std(), rel=0.04)
+
+
+@pytest.mark.parametrize("metric", [metric for metric in INFLUENCES if METRICS[metric].kinds[0] == "segmentation"])
+def test_without_any_pixel_nothing_moves(metric: str) -> None:
+    value, influence = INFLUENCES[metric](np.zeros((5, 2)), np.zeros((5, 2, 2)), None)
+    assert np.isnan(value) and not influence.any()
+
+
+def test_what_is_right_has_no_influence() -> None:
+    right = np.arange(6.0)
+    value, influence = INFLUENCES["rmse"](right, right[:, None], None)
+    assert value == 0 and not influence.any()
+
+
+@pytest.mark.parametrize("kind", ["dense", "change", "regression", "cost"])
+def test_other_kinds_of_predictions_are_measured(fake: FakeStore, kind: str) -> None:
+    """With the metric's unit, and groups drawn whole."""
+    groups = {} if kind == "cost" else {"groups": np.arange(120) // 6}
+    found, _, _ = measured(fake, kind=kind, **groups)
+    row = next(read_scores(fake.root).itertuples(index=False))
+    assert found.is_share == METRICS[row.metric].is_share
+    assert found.units == {"cost": 5}.get(kind, 20)
+    exact = measure(row.metric, *(np.load(row.path)[name] for name in ("truth", "scores")))[0]
+    assert found.value == pytest.approx(exact) and 0 < found.replicates.std() < 0.3 * exact
 
 
 def measured(fake: FakeStore, **fields: object) -> tuple[Measured, str, str]:

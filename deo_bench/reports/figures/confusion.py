@@ -34,7 +34,7 @@ _MOST, _FOOT = 52, 160
 @dataclass(frozen=True)
 class Matrix:
     """shares [K, K]: of the images of class i, the share taken for class j, or a difference of such shares; support
-    [K]: images of each class in the test split.
+    [K]: images of each class in the test split, or whatever is counted (`of`).
     """
 
     title: str
@@ -42,17 +42,20 @@ class Matrix:
     shares: np.ndarray
     support: np.ndarray
     is_difference: bool = False
+    of: str = "images"
 
 
 @dataclass(frozen=True)
 class Bars:
-    """A value a class of one row or two; values: label -> [K]; teachers: label -> the row's."""
+    """A value a class of one row or two; values: label -> [K]; teachers: label -> the row's; metric: of the values."""
 
     title: str
     names: tuple[str, ...]
     values: dict[str, np.ndarray]
     teachers: dict[str, tuple[str, ...]]
     support: np.ndarray
+    metric: str = "F1"
+    of: str = "images"
 
 
 def confusion_figure(panels: Sequence[Matrix | Bars], where: str) -> Figure:
@@ -80,9 +83,11 @@ def _reading(panels: Sequence[Matrix | Bars], where: str) -> str:
     parts = []
     if any(isinstance(panel, Matrix) for panel in panels):
         parts.append("rows: the true class; columns: the predicted one; percent of the row")
-    if any(isinstance(panel, Bars) for panel in panels):
-        parts.append("bars: F1, percent")
-    return textwrap.fill("; ".join([*parts, f"n: test images ({where})"]), _FOOT, break_on_hyphens=False)
+    metrics = dict.fromkeys(panel.metric for panel in panels if isinstance(panel, Bars))
+    if metrics:
+        parts.append(f"bars: {' or '.join(metrics)}, percent")
+    of = " or ".join(dict.fromkeys(panel.of for panel in panels))
+    return textwrap.fill("; ".join([*parts, f"n: test {of} ({where})"]), _FOOT, break_on_hyphens=False)
 
 
 def _draw(figure: Figure, panel: Matrix | Bars, left: float, top: float, wide: float) -> None:

@@ -46,6 +46,12 @@ class Panel:
     curves: tuple[Curve, ...]
     behind: tuple[Curve, ...] = ()
 
+    @property
+    def unit(self) -> str:
+        """What is on the y axis."""
+        are_shares = all(estimate.is_share for curve in self.curves for _, estimate in curve.points)
+        return "percent" if are_shares else "own unit"
+
 
 def curves_figure(panels: Sequence[Panel], against: str, where: str) -> Figure:
     """Lines with shaded 95 % intervals; a row has its teacher's colour and a mark of its own.
@@ -67,8 +73,8 @@ def curves_figure(panels: Sequence[Panel], against: str, where: str) -> Figure:
             axes.set_visible(False)
             continue
         _panel(axes, panels[place], marks)
-        if place % across == 0:
-            axes.set_ylabel("percent")
+        if place % across == 0 or panels[place].unit != panels[place - 1].unit:
+            axes.set_ylabel(panels[place].unit)
         if place + across >= len(panels):
             axes.set_xlabel(against)
     labels_below(figure, list(told.values()), list(told), f"{where}; shaded: 95 % interval")
@@ -81,18 +87,19 @@ def _panel(axes: Axes, panel: Panel, marks: dict[str, str]) -> None:
     places = sorted({x for curve in panel.curves for x, _ in curve.points})
     set_scale(axes, places, places)
     for curve in panel.behind:
-        xs, ys = [x for x, _ in curve.points], [100 * estimate.value for _, estimate in curve.points]
+        xs, ys = [x for x, _ in curve.points], [estimate.factor * estimate.value for _, estimate in curve.points]
         axes.plot(xs, ys, color="0.85", linewidth=0.7, zorder=1)
     for curve in panel.curves:
         _curve(axes, curve, marks[curve.label])
-    low, high = axes.get_ylim()
-    axes.set_ylim(max(low, -_BEYOND), min(high, 100 + _BEYOND))  # an interval may reach where no score can
+    if panel.unit == "percent":
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -_BEYOND), min(high, 100 + _BEYOND))  # an interval may reach where no score can
 
 
 def _curve(axes: Axes, curve: Curve, mark: str) -> None:
     xs = [x for x, _ in curve.points]
     values, low, high = (
-        [100 * getattr(estimate, name) for _, estimate in curve.points] for name in ("value", "low", "high")
+        [estimate.factor * getattr(estimate, name) for _, estimate in curve.points] for name in ("value", "low", "high")
     )
     left, right = _colours(curve)
     axes.fill_between(xs, low, high, color=left, alpha=0.06 if curve.is_dashed else 0.12, linewidth=0, zorder=2)

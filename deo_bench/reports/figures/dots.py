@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal
 from deo_bench.reports.cells import Column
 from deo_bench.reports.figures.style import WIDTH
 from deo_bench.reports.palette import UNTAUGHT, colours
+from deo_bench.reports.statistics import Difference, Estimate
 from deo_bench.reports.table import Row, Table
-from deo_bench.reports.wording import UNRESOLVED, metric_name, metric_remark, size, where
+from deo_bench.reports.wording import UNRESOLVED, metric_name, metric_remark, scale, size, where
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -132,7 +133,12 @@ def _panel(axes: Axes, table: Table, rows: Sequence[Row], place: int, view: View
                       color="0.6", fontsize=6)  # fmt: skip
             continue
         is_open = view == "differences" and not cell.is_resolved
-        _dot(axes, row, height, (100 * shown.low, 100 * shown.value, 100 * shown.high), is_open)
+        _dot(axes, row, height, _shown(shown), is_open)
+
+
+def _shown(found: Estimate | Difference) -> tuple[float, float, float]:
+    """Low, value and high as the axis has them."""
+    return found.factor * found.low, found.factor * found.value, found.factor * found.high
 
 
 def _dot(axes: Axes, row: Row, height: float, at: tuple[float, float, float], is_open: bool) -> None:
@@ -152,6 +158,7 @@ def _dot(axes: Axes, row: Row, height: float, at: tuple[float, float, float], is
 def _axis_label(table: Table, view: View) -> str:
     about = f"{table.protocol}, {table.probe}, {table.bands}"
     if view == "scores":
-        return f"percent, 95 % interval ({about})"
-    told = f"points against {table.against}, 95 % interval, each by itself; open: {UNRESOLVED} after Holm's correction"
+        return textwrap.fill(f"{scale(table.columns)}, 95 % interval ({about})", _ACROSS, break_on_hyphens=False)
+    told = f"{scale(table.columns, 'points')} against {table.against}, 95 % interval, each by itself"
+    told += f"; open: {UNRESOLVED} after Holm's correction"
     return textwrap.fill(f"{told} ({about})", _ACROSS, break_on_hyphens=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,9 +34,10 @@ _TALLEST = 8.5
 
 @dataclass(frozen=True)
 class Panel:
-    """One task's scores as shares, [R, C]: means, half their intervals' widths, differences to the first cell.
+    """One task's scores, [R, C]: means, half their intervals' widths, differences to the first cell.
 
-    NaN where there is none; sign: 1 where more is better, -1 where less is; heading: lines above the panel.
+    NaN where there is none; sign: 1 where more is better, -1 where less is; heading: lines above the panel; is_share:
+    whether they are shares, or in a unit of their own.
     """
 
     heading: tuple[str, ...]
@@ -44,6 +45,12 @@ class Panel:
     halves: np.ndarray
     differences: np.ndarray
     sign: int = 1
+    is_share: bool = True
+
+    def text(self, array: np.ndarray, at: tuple[int, int], signed: bool = False) -> str:
+        """One of its numbers; all of a panel's values have the same decimals."""
+        beside = () if self.is_share else tuple(self.values[np.isfinite(self.values)].tolist())
+        return number(float(array[at]), signed, self.is_share, beside)
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,8 @@ def heat_map(panels: Sequence[Panel], names: tuple[str, str], levels: tuple[Sequ
         one.set_yticks(range(layout.down), layout.names, fontsize=_LETTERS)
         if place % beside == 0:
             one.set_ylabel(names[0])
-    told = "percent ± half of a 95 % interval, below it the points against the first cell"
+    words = ("percent", "points") if all(panel.is_share for panel in panels) else ("score", "difference")
+    told = f"{words[0]} ± half of a 95 % interval, below it the {words[1]} against the first cell"
     figure.supxlabel(f"{names[1]}\n({told})", fontsize=8, parse_math=False)
     return figure
 
@@ -147,15 +155,13 @@ def _cell(axes: Axes, panel: Panel, at: tuple[int, int], shade: float, colours: 
                   bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
         return
     ink = _ink(colours(shade))
-    gain = panel.differences[at]
-    half = f" ±{number(panel.halves[at])}" if has_halves and np.isfinite(panel.halves[at]) else ""
-    has_gain = bool(np.isfinite(gain))
+    half = f" ±{panel.text(panel.halves, at)}" if has_halves and np.isfinite(panel.halves[at]) else ""
+    has_gain = bool(np.isfinite(panel.differences[at]))
     lift = 3.2 if has_gain else 0
-    axes.annotate(number(panel.values[at]) + half, (column, row), (0, lift), textcoords="offset points", ha="center",
-                  va="center", fontsize=_LETTERS, color=ink)  # fmt: skip
+    middle: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "center", "color": ink}
+    axes.annotate(panel.text(panel.values, at) + half, (column, row), (0, lift), fontsize=_LETTERS, **middle)
     if has_gain:
-        axes.annotate(number(gain, signed=True), (column, row), (0, -4.8), textcoords="offset points", ha="center",
-                      va="center", fontsize=5.5, color=ink)  # fmt: skip
+        axes.annotate(panel.text(panel.differences, at, True), (column, row), (0, -4.8), fontsize=5.5, **middle)
 
 
 def _shades(panel: Panel) -> np.ndarray:

@@ -46,6 +46,11 @@ class Panel:
     points: tuple[Point, ...]
     sign: int = 1
 
+    @property
+    def unit(self) -> str:
+        """What is on the y axis."""
+        return "percent" if self.points[0].estimate.is_share else "own unit"
+
 
 def front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
     """Places of what nothing dominates, by cost: nothing costs as little and is as good and is better in one of both.
@@ -80,8 +85,8 @@ def pareto_figure(panels: Sequence[Panel], cost: str, where: str) -> Figure:
             axes.set_visible(False)
             continue
         _panel(axes, panels[place])
-        if place % across == 0:
-            axes.set_ylabel("percent")
+        if place % across == 0 or panels[place].unit != panels[place - 1].unit:
+            axes.set_ylabel(panels[place].unit)
         if place + across >= len(panels):
             axes.set_xlabel(cost)
     labels_below(figure, list(told.values()), list(told), f"{where}; bars: 95 % interval", _HANDLE)
@@ -98,22 +103,27 @@ def _panel(axes: Axes, panel: Panel) -> None:
     costs = [point.cost for point in panel.points]
     set_scale(axes, costs)
     best = front(costs, [panel.sign * point.estimate.value for point in panel.points])
-    xs, ys = [costs[place] for place in best], [100 * panel.points[place].estimate.value for place in best]
+    xs, ys = [costs[place] for place in best], [_value(panel.points[place]) for place in best]
     axes.step(xs, ys, where="post", color="0.45", linewidth=1.0, zorder=2, label="front")
     for point in panel.points:
-        low, value, high = (100 * getattr(point.estimate, name) for name in ("low", "value", "high"))
+        low, value, high = (point.estimate.factor * getattr(point.estimate, name) for name in ("low", "value", "high"))
         left, _ = _colours(point)
         axes.vlines([point.cost], [low], [high], color=left, linewidth=0.9, zorder=3)
         axes.plot([point.cost], [value], zorder=4, label=str(point.number), **_dot(point))
     axes.margins(x=0.09, y=0.09)
-    low, high = axes.get_ylim()
-    axes.set_ylim(max(low, -_BEYOND), min(high, 100 + _BEYOND))
+    if panel.points[0].estimate.is_share:
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -_BEYOND), min(high, 100 + _BEYOND))
+
+
+def _value(point: Point) -> float:
+    return point.estimate.factor * point.estimate.value
 
 
 def _number(axes: Axes, panel: Panel) -> None:
     """Each point's number where it covers no other and no point; with a line to its point where that is far off."""
     size = _NUMBER / 72 * axes.figure.dpi
-    at = [axes.transData.transform((point.cost, 100 * point.estimate.value)) for point in panel.points]
+    at = [axes.transData.transform((point.cost, _value(point))) for point in panel.points]
     best = set(front([p.cost for p in panel.points], [panel.sign * p.estimate.value for p in panel.points]))
     taken = [(x, y, 0.5 * size, 0.5 * size) for x, y in at]
     bars = [_bar(axes, point, 0.15 * size) for point in panel.points]
@@ -130,7 +140,7 @@ def _number(axes: Axes, panel: Panel) -> None:
         points = 72 / axes.figure.dpi
         is_far = np.hypot(spot[0] - x, spot[1] - y) > 1.4 * size
         axes.annotate(
-            text, (panel.points[place].cost, 100 * panel.points[place].estimate.value),
+            text, (panel.points[place].cost, _value(panel.points[place])),
             xytext=((spot[0] - x) * points, (spot[1] - y) * points), textcoords="offset points", ha="center",
             va="center", fontsize=_NUMBER, fontweight="bold" if place in best else "normal", zorder=6,
             arrowprops=_LEADER if is_far else None,
@@ -145,8 +155,8 @@ _ROUND = ((-0.95, 0.95), (0.95, 0.95), (1, 0), (-1, 0), (0.95, -0.95), (-0.95, -
 
 def _bar(axes: Axes, point: Point, wide: float) -> tuple[float, float, float, float]:
     """Middle and half sides of a point's interval, in pixels."""
-    ends = [axes.transData.transform((point.cost, 100 * value)) for value in (point.estimate.low, point.estimate.high)]
-    (x, low), (_, high) = ends
+    times, of = point.estimate.factor, point.estimate
+    (x, low), (_, high) = (axes.transData.transform((point.cost, times * value)) for value in (of.low, of.high))
     return x, (low + high) / 2, wide, (high - low) / 2
 
 

@@ -17,8 +17,12 @@ from deo_bench.reports.places import Place, asked_for, places_of, rows_of
 from deo_bench.reports.predictions import Predictions, read_predictions
 from deo_bench.reports.section import Drawing, Section
 from deo_bench.reports.statistics import mean_over_seeds
+from deo_bench.reports.wording import metric_word
 
+WITHOUT_CLASSES = ("rmse", "mae", "r2", "mean", "mean_cost", "mean_rate")
+"""Metrics of scores that are no decisions among classes."""
 _MOST_TASKS = 4
+_MOST_BARS = 2
 _DECIDED = 0.5
 
 
@@ -27,12 +31,13 @@ class Confusion:
     """Decisions of one row on a task, summed over its runs.
 
     counts: [K, K] images of class i taken for class j, or of several labels at once [K, 3] hits, false alarms and
-    misses; runs: how many were summed.
+    misses; runs: how many were summed; is_dense: pixels and not images are counted.
     """
 
     counts: np.ndarray
     runs: int
     is_multi: bool
+    is_dense: bool = False
 
     @property
     def shares(self) -> np.ndarray:
@@ -48,8 +53,15 @@ class Confusion:
         return np.divide(2 * hits, below, out=np.zeros(len(hits)), where=below > 0)
 
     @property
+    def iou(self) -> np.ndarray:
+        """Intersection over union of each class [K]; 0 where that is 0 / 0."""
+        hits = np.diag(self.counts)
+        below = self.counts.sum(1) + self.counts.sum(0) - hits
+        return np.divide(hits, below, out=np.zeros(len(hits)), where=below > 0)
+
+    @property
     def support(self) -> np.ndarray:
-        """Images of each class [K] in the test split."""
+        """Images of each class [K] in the test split, or pixels."""
         there = self.counts[:, 0] + self.counts[:, 2] if self.is_multi else self.counts.sum(1)
         return np.asarray(there / self.runs)
 
@@ -57,11 +69,21 @@ class Confusion:
 def sections(answer: Answer) -> list[Section]:
     """One section: the rows that the report names, else the best cell of each task; nothing without predictions."""
     drawings = [drawing for place in places_of(answer) for drawing in _drawings(place)]
-    return [Section("Confusion matrices", tuple(drawings), shown="page")] if drawings else []
+    lacking = dict.fromkeys(
+        f"{task} ({metric_word(column.metric, column.probe)})"
+        for place in places_of(answer)
+        for task in answer.scope.tasks
+        if (column := place.column(task, answer.scope.weights[0])).metric in WITHOUT_CLASSES
+    )
+    notes = (f"Left out, since nothing is taken for a class there: {', '.join(lacking)}.",) if lacking else ()
+    return [Section("Confusion matrices", tuple(drawings), notes, "page")] if drawings else []
 
 
 def confusion(found: Sequence[Predictions], classes: int) -> Confusion:
     """Decisions of several runs on the same test images, summed; labels that come together are set above 0.5."""
+    if found[0].scores.ndim == 3:
+        pixels = np.sum([one.scores.sum(0, dtype=np.int64) for one in found], axis=0)
+        return Confusion(pixels.astype(np.float64), len(found), is_multi=False, is_dense=True)
     is_multi = found[0].truth.ndim == 2
     counts = np.zeros((classes, 3 if is_multi else classes))
     for one in found:
@@ -121,19 +143,28 @@ def _panels(place: Place, task: str, entries: Sequence[Entry]) -> list[Matrix | 
         title = task if len(shown) > 1 else f"{task}\n{shown[0].title}"
         of = {entry.title: tuple(entry.teachers) for entry in shown}
         return [Bars(title, names, values, of, first.support)]
+    counted = "pixels" if first.is_dense else "images"
     panels: list[Matrix | Bars] = [
-        Matrix(f"{task}\n{entry.title}", names, made[entry.label].shares, made[entry.label].support) for entry in shown
+        Matrix(f"{task}\n{entry.title}", names, made[entry.label].shares, made[entry.label].support, of=counted)
+        for entry in shown
     ]
     if len(shown) == 2:
         other = made[shown[1].label]
         title = f"{task}\nfirst minus second, points"
-        panels.append(Matrix(title, names, first.shares - other.shares, first.support, is_difference=True))
+        panels.append(Matrix(title, names, first.shares - other.shares, first.support, True, counted))
+    if first.is_dense:
+        teachers = {entry.title: tuple(entry.teachers) for entry in shown[:_MOST_BARS]}
+        values = {entry.title: made[entry.label].iou for entry in shown[:_MOST_BARS]}
+        title = f"{task}, each class" if len(values) > 1 else f"{task}, each class\n{shown[0].title}"
+        panels.append(Bars(title, names, values, teachers, first.support, "IoU", counted))
     return panels
 
 
 def _read(place: Place, task: str, entry: Entry) -> list[Predictions]:
     """The predictions of a row's runs on the test images that its column is of; what is torn is told elsewhere."""
     column = place.column(task, place.answer.scope.weights[0])
+    if (column.protocol_metric or column.metric) in WITHOUT_CLASSES:
+        return []
     rows = asked_for(place.answer, [entry])
     rows = rows[
         (rows["task"] == task) & (rows["probe"] == place.probe) & (rows["protocol"] == place.protocol)
@@ -146,8 +177,14 @@ def _read(place: Place, task: str, entry: Entry) -> list[Predictions]:
             found.append(read_predictions(Path(path)))
         except StoreError:
             continue
-    fitting = [one for one in found if one.truth.ndim <= 2 and one.truth.shape == found[0].truth.shape]
+    fitting = [one for one in found if _alike(one, found[0])]
     return [one for one in fitting if np.array_equal(one.truth, found[0].truth)]
+
+
+def _alike(one: Predictions, other: Predictions) -> bool:
+    """Whether two are decisions among the same classes for as many images; numbers are no decisions."""
+    shapes = one.truth.shape == other.truth.shape and one.scores.shape[2:] == other.scores.shape[2:]
+    return shapes and one.truth.dtype.kind != "f"
 
 
 def _names(place: Place, task: str, found: Sequence[Predictions]) -> tuple[str, ...]:
@@ -171,9 +208,12 @@ def _caption(place: Place, panels: Sequence[Matrix | Bars], which: str) -> str:
         )
     if any(isinstance(panel, Matrix) and panel.is_difference for panel in panels):
         parts.append("The difference is the first matrix minus the second, in points.")
-    if any(isinstance(panel, Bars) for panel in panels):
+    if any(panel.of == "pixels" for panel in panels):
+        parts.append("Where every pixel has a class, pixels of all test images are counted; bars: IoU of each class.")
+    if any(isinstance(panel, Bars) and panel.of == "images" for panel in panels):
         parts.append(
             "Bars: F1 of each class in percent, a label being set where its score is above 0.5, all seeds together."
         )
-    parts.append(f"On the right the test images of each class. Of {place.told}.")
+    of = " and ".join(dict.fromkeys(panel.of for panel in panels))
+    parts.append(f"On the right the test {of} of each class. Of {place.told}.")
     return " ".join(parts)

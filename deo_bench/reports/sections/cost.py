@@ -17,6 +17,7 @@ from deo_bench.reports.grid import HOLE, Footnotes, Grid, Heading, Line, Slot
 from deo_bench.reports.places import Place, places_of, rows_of
 from deo_bench.reports.section import Drawing, Section
 from deo_bench.reports.statistics import mean_over_seeds
+from deo_bench.reports.wording import begun
 from deo_bench.store import Store
 
 _NOT_RECORDED = "its runs do not say: they were made by an earlier version, or are not done"
@@ -189,7 +190,8 @@ def _caption(place: Place, axis: _Axis, costs: Costs) -> str:
         "seconds": _of_seconds(costs),
     }[axis.name]
     return (
-        f"Percent on test images against {axis.label}; 95 % intervals over seeds and test images, each by itself. The "
+        f"{begun(place.scale)} on test images against {axis.label}; 95 % intervals over seeds and test images, each by "
+        "itself. The "
         f"stepped line joins the rows that no other row beats in both, by their means alone. {what} Of {place.told}."
     )
 

@@ -18,7 +18,7 @@ from deo_bench.reports.grid import HOLE, Footnotes, Grid, Heading, Line, Slot
 from deo_bench.reports.places import Place, asked_for, places_of, rows_of, with_weights
 from deo_bench.reports.section import Drawing, Section
 from deo_bench.reports.statistics import mean_over_seeds
-from deo_bench.reports.wording import estimate_text
+from deo_bench.reports.wording import begun, estimate_text
 from deo_bench.store import Store
 
 _MOST_ROWS = {1: 6, 2: 4}
@@ -78,8 +78,8 @@ def _learning(answer: Answer) -> list[Section]:
             }
             rows.append(_Row(entry, weights == "ema", points))
         caption = (
-            "Percent on test images against steps of training; means over seeds with 95 % intervals over seeds and "
-            f"test images, at each step by itself.{start} Of {place.told}."
+            f"{begun(place.scale)} on test images against steps of training; means over seeds with 95 % intervals "
+            f"over seeds and test images, at each step by itself.{start} Of {place.told}."
         )
         made += _sections(place, rows, "Learning curves", "curves", "steps of training", caption)
     return made
@@ -130,8 +130,9 @@ def _few_labels(answer: Answer) -> list[Section]:
             }
             rows.append(_Row(entry, weights == "ema", points))
         caption = (
-            "Percent on test images against the labels that the probe is fitted on; everything else is the same. Means "
-            f"over seeds with 95 % intervals over seeds and test images, each by itself.{left} Of {place.told}."
+            f"{begun(place.scale)} on test images against the labels that the probe is fitted on; everything else is "
+            "the same. Means over seeds with 95 % intervals over seeds and test images, each by itself."
+            f"{left} Of {place.told}."
         )
         against = "labelled images" if counted else "percent of the labelled images"
         made += _sections(place, rows, "With fewer labels", "labels", against, caption)

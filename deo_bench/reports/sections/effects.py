@@ -19,7 +19,17 @@ from deo_bench.reports.section import Drawing, Section
 from deo_bench.reports.sections.scores import figure_name
 from deo_bench.reports.statistics import LEVEL, Effect, Measured, contrast, effects, holm, mean_over_seeds
 from deo_bench.reports.table import Table
-from deo_bench.reports.wording import UNRESOLVED, difference_text, measured_under, metric_name, size, title, where
+from deo_bench.reports.wording import (
+    UNRESOLVED,
+    begun,
+    difference_text,
+    measured_under,
+    metric_name,
+    scale,
+    size,
+    title,
+    where,
+)
 
 MOST_CELLS = 200
 """A grid of more cells has more effects than anybody reads: they are left out, and said to be."""
@@ -151,8 +161,8 @@ def _pairing(made: Sequence[_Made], place: int, most: int) -> tuple[str, ...]:
 
 def _caption(table: Table, full: Cells, comparisons: int) -> str:
     sentences = [
-        "Effects of the factors, in points. A main effect is what a level changes against the first level of its "
-        "factor, the mean over all levels "
+        f"Effects of the factors, in {scale(table.columns, 'points')}. A main effect is what a level changes "
+        "against the first level of its factor, the mean over all levels "
         "of the other factors. An interaction is how much more two levels change together than both do apart: below "
         "zero, each helps less where the other is there already; where one is resolved, the main effects of its "
         "factors are no rule, and the cells are to be read one by one.",
@@ -175,7 +185,7 @@ def _heat_maps(answer: Answer, table: Table, cells: Cells, scored: Sequence[Scor
     factors = cells.factors[down], cells.factors[across]
     headings = [tuple(heading(column, table).lines) for column in table.columns]
     panels = [
-        _panel(lines, column.sign, cells, (down, across), scores)
+        _panel(lines, column, cells, (down, across), scores)
         for lines, column, scores in zip(headings, table.columns, scored, strict=True)
     ]
     panels = [panel for panel in panels if np.isfinite(panel.values).mean() > _LEAST_SHARE]
@@ -190,7 +200,7 @@ def _heat_maps(answer: Answer, table: Table, cells: Cells, scored: Sequence[Scor
     return drawings
 
 
-def _panel(lines: tuple[str, ...], sign: int, cells: Cells, axes: tuple[int, int], scored: Scored) -> Panel:
+def _panel(lines: tuple[str, ...], column: Column, cells: Cells, axes: tuple[int, int], scored: Scored) -> Panel:
     shape = len(cells.factors[axes[0]].levels), len(cells.factors[axes[1]].levels)
     values, halves, differences = (np.full(shape, np.nan) for _ in range(3))
     first = _sides(cells, axes, (0, 0), scored)
@@ -206,7 +216,7 @@ def _panel(lines: tuple[str, ...], sign: int, cells: Cells, axes: tuple[int, int
             values[at], halves[at] = mean.value, (mean.high - mean.low) / 2
         if first and at != (0, 0):
             differences[at] = contrast([*sides, *((-weight, scores) for weight, scores in first)]).value
-    return Panel(lines, values, halves, differences, sign)
+    return Panel(lines, values, halves, differences, column.sign, column.is_share)
 
 
 def _sides(cells: Cells, axes: tuple[int, int], at: Place, scored: Scored) -> list[tuple[float, Sequence[Measured]]]:
@@ -221,7 +231,7 @@ def _sides(cells: Cells, axes: tuple[int, int], at: Place, scored: Scored) -> li
 def _heat_caption(table: Table, cells: Cells, axes: tuple[int, int]) -> str:
     rest = [factor.name for axis, factor in enumerate(cells.factors) if axis not in axes]
     sentences = [
-        "Percent ± half of a 95 % interval, below it the difference to the first cell.",
+        f"{begun(scale(table.columns))} ± half of a 95 % interval, below it the difference to the first cell.",
         "The brighter the better; each panel has a scale of its own, at least as wide as its widest interval.",
     ]
     if rest:

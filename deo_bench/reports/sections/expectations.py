@@ -11,7 +11,7 @@ from itertools import chain
 from math import ceil
 
 from deo_bench.reports.answer import Answer
-from deo_bench.reports.declared import FOLDER, Declared, points, row_key
+from deo_bench.reports.declared import FOLDER, Declared, row_key
 from deo_bench.reports.expectations import POWER, Answered, Judged
 from deo_bench.reports.grid import HOLE, Footnotes, Grid, Heading, Line, Slot
 from deo_bench.reports.section import Section
@@ -29,7 +29,8 @@ FIELDS = (
     "partition", "by", "within", "gain", "gain_low", "gain_high", "p", "p_holm", "verdict", "seeds", "pairing",
     "seeds_needed", "images_factor", "reason", "declared", "scores_there", "scores", "digest", "notes",
 )  # fmt: skip
-"""Columns of `expectations.csv`. Gains and margins are shares, not points; a gain is better where it is more."""
+"""Columns of `expectations.csv`. Gains and margins are shares, not points, or in the metric's unit; a gain is better
+where it is more."""
 
 
 def sections(answer: Answer) -> list[Section]:
@@ -93,7 +94,7 @@ def _grid(answered: Sequence[Answered]) -> Grid:
     if all(len(one.comparisons) == 1 for one in answered):
         blocks = [("", tuple(chain.from_iterable(lines for _, lines in blocks)))]
     headings: tuple[Heading, ...] = (
-        Heading("difference", "points"),
+        Heading("difference", _unit(comparisons)),
         Heading("verdict", "corrected p"),
         Heading("seeds to decide", f"at {100 * POWER:.0f} % power"),
     )
@@ -102,6 +103,12 @@ def _grid(answered: Sequence[Answered]) -> Grid:
         blocks = [(name, tuple(replace(line, slots=line.slots[:2]) for line in lines)) for name, lines in blocks]
     words = _caption(comparisons, [key for key in _SHARED if key not in varying])
     return Grid("expectations", summary(answered), words, headings, tuple(blocks), tuple(number.notes), "expected")
+
+
+def _unit(comparisons: Sequence[Judged]) -> str:
+    """What differences are in."""
+    are = {one.declared.is_share for one in comparisons}
+    return "points" if are == {True} else "the metric's unit" if are == {False} else "points or the metric's unit"
 
 
 def _line(one: Judged, why: str, varying: Sequence[str], number: Footnotes) -> Line:
@@ -121,11 +128,11 @@ def words(one: Declared, varying: Iterable[str] = ()) -> str:
     on = f" on {'the mean of ' if len(one.tasks) > 1 else ''}{', '.join(one.tasks)}"
     apart = "".join(f", {getattr(one, key)}" for key in varying if getattr(one, key))
     if one.within is not None:
-        claim = f"{one.ours} and {one.theirs} alike within {points(100 * one.within)}"
+        claim = f"{one.ours} and {one.theirs} alike within {one.margin(one.within)}"
     elif one.by < 0:
-        claim = f"{one.ours} not worse than {one.theirs} by more than {points(-100 * one.by)}"
+        claim = f"{one.ours} not worse than {one.theirs} by more than {one.margin(-one.by)}"
     else:
-        claim = f"{one.ours} better than {one.theirs}" + (f" by {points(100 * one.by)} or more" if one.by else "")
+        claim = f"{one.ours} better than {one.theirs}" + (f" by {one.margin(one.by)} or more" if one.by else "")
     return claim + on + apart
 
 
@@ -168,8 +175,8 @@ def _caption(comparisons: Sequence[Judged], shared: Sequence[str]) -> str:
     )
     sentences = [
         f"What the experiment declares that it expects{f' ({where})' if where else ''}.",
-        "Differences in points, the first row minus the second, the sign turned where less is better; 95 % intervals, "
-        "each by itself.",
+        f"Differences in {_unit(comparisons)}, the first row minus the second, the sign turned where less is "
+        "better; 95 % intervals, each by itself.",
         f"Held: p < .05 after Holm's correction over {family} of this report, in the declared "
         "direction and past the margin where one is declared; refuted: likewise in the other; else undecided.",
     ]

@@ -27,11 +27,12 @@ from deo_bench.reports.statistics import (
     together,
 )
 from deo_bench.reports.table import Cell, Table
-from deo_bench.reports.wording import blocks_of, estimate_text, measured_under, title
+from deo_bench.reports.wording import blocks_of, estimate_text, measured_under, metric_word, title
 
 MOST_ROWS = 200
 """More rows than this nobody compares over all tasks on a page, and their bootstraps would take minutes."""
 _LEAST_DRAWN = 3
+_LEAST_MEANT = 2
 
 Values = Mapping[str, Sequence[float]]
 
@@ -105,8 +106,19 @@ class Over:
 
     @property
     def _is_mixed(self) -> bool:
-        """Whether more is better on some tasks and less on others."""
-        return len({column.sign for column in self.columns}) > 1
+        """Whether more is better on some tasks and less on others, of those that have a mean."""
+        return len({column.sign for column in self._shares}) > 1
+
+    @property
+    def _shares(self) -> list[Column]:
+        """The columns that have a mean: what is in different units has none."""
+        return [column for column in self.columns if column.is_share]
+
+    @property
+    def _left_out(self) -> str:
+        """What is in no mean, and why."""
+        told = [f"{c.task} ({metric_word(c.metric, c.probe)})" for c in self.columns if not c.is_share]
+        return f"the mean leaves out what is no share: {', '.join(told)}" if told else ""
 
     @property
     def ranked(self) -> list[Entry]:
@@ -159,14 +171,14 @@ class Over:
 
     def _means(self) -> dict[str, Cell]:
         """The mean over tasks of each row with scores on all of them, led by what is better than every other cell."""
-        if self._is_mixed:
+        if self._is_mixed or len(self._shares) < _LEAST_MEANT:
             return {}
-        runs = {e.title: together([self.scores[e.title][c.task] for c in self.columns]) for e in self.whole}
+        runs = {e.title: together([self.scores[e.title][c.task] for c in self._shares]) for e in self.whole}
         runs = {label: found for label, found in runs.items() if found}
         cells = {label: [Cell(mean_over_seeds(found))] for label, found in runs.items()}
         leaders = Leaders()
         trained = {label: found for label, found in runs.items() if self.entries[label].kind == "cell"}
-        leaders.add(trained, self.columns[0].sign)
+        leaders.add(trained, self._shares[0].sign)
         leaders.mark(cells)
         return {label: found[0] for label, found in cells.items()}
 
@@ -180,9 +192,12 @@ class Over:
         if cell is None or cell.estimate is None:
             mixed = "more is better on some tasks, less on others: no mean"
             why = mixed if self._is_mixed else "no seed has scores on every task"
+            if len(self._shares) < _LEAST_MEANT:
+                why = f"{self._left_out}; too few are left"
             return Slot(HOLE, notes=number([self.lacks(label) or why]))
         seeds, runs = cell.estimate.seeds, len(self.entries[label].subjects)
         notes = [f"{seeds} of {runs} seeds have scores on every task"] if seeds < runs else []
+        notes += [self._left_out] if self._left_out else []
         return Slot(estimate_text(cell.estimate), cell.is_best, notes=number(notes), is_second=cell.is_second)
 
     def _rank(self, label: str, ranking: Ranking | None, number: Footnotes) -> Slot:
@@ -242,7 +257,7 @@ class Over:
         sentences.append(
             "Mean: percent ± half of a 95 % interval over seeds and test images; it speaks of these tasks alone."
         )
-        if len({column.metric for column in self.columns}) > 1:
+        if len({column.metric for column in self._shares}) > 1:
             sentences.append(
                 "It adds up different metrics, whose points are not worth the same: a summary to look at, no score."
             )

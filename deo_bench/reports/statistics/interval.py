@@ -37,13 +37,22 @@ Side = tuple[float, Sequence[Measured]]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds with its interval; `df` is none where the interval is one score's own bootstrap."""
+    """A mean over seeds with its interval; `df` is none where the interval is one score's own bootstrap.
+
+    is_share: whether it is a share, shown as percent, or in a unit of its own.
+    """
 
     value: float
     low: float
     high: float
     seeds: int
     df: float | None
+    is_share: bool = True
+
+    @property
+    def factor(self) -> float:
+        """What makes it the number that is shown: 100 of a share, 1 of anything else."""
+        return 100.0 if self.is_share else 1.0
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ class Difference:
     """A mean difference with its interval, p value (two-sided, uncorrected) and what it was computed over.
 
     df: of the interval, Satterthwaite's; p: Behrens' and Fisher's, so that near its level it and the interval may
-    disagree; parts: of the variance.
+    disagree; parts: of the variance; is_share: of scores that are shares, so that it is shown in points.
     """
 
     value: float
@@ -62,6 +71,12 @@ class Difference:
     seeds: int
     pairing: Pairing
     parts: tuple[Part, ...] = ()
+    is_share: bool = True
+
+    @property
+    def factor(self) -> float:
+        """What makes it the number that is shown: 100 of shares, 1 of anything else."""
+        return 100.0 if self.is_share else 1.0
 
     @property
     def excludes_zero(self) -> bool:
@@ -76,7 +91,7 @@ def mean_over_seeds(scores: Sequence[Measured]) -> Estimate:
         return _own_interval(scores[0])
     parts = [seed_part(values_of(scores)), image_part(replicates_of(scores), units_of(scores))]
     low, high, df = _interval(value, parts)
-    return Estimate(value, low, high, len(scores), df)
+    return Estimate(value, low, high, len(scores), df, are_shares(scores))
 
 
 def difference(ours: Sequence[Measured], others: Sequence[Measured]) -> Difference:
@@ -108,6 +123,7 @@ def contrast(sides: Sequence[Side]) -> Difference:
         gain = _paired([(weight, _at(scores, common)) for weight, scores in sides], pairing)
     else:
         gain = _unpaired(sides)
+    gain = replace(gain, is_share=all(are_shares(scores) for _, scores in sides))
     # How seeds vary is not in the parts: an interval over test images alone is no evidence about a recipe.
     return replace(gain, p=1.0) if varying and gain.seeds == 1 else gain
 
@@ -117,14 +133,22 @@ def together(by_task: Sequence[Sequence[Measured]]) -> list[Measured]:
 
     Replicates are averaged one by one. Tasks with other test images draw theirs independently, so the variances of the
     tasks add up; tasks on the same images share their draws. units: the fewest of any task, which gives the images'
-    part too few degrees of freedom rather than too many. Empty where no seed has all tasks.
+    part too few degrees of freedom rather than too many. Empty where no seed has all tasks. A ValueError where any is
+    no share: what is in different units has no mean.
     """
+    if not all(are_shares(scores) for scores in by_task):
+        raise ValueError("only shares have a mean over tasks")
     seeds = [score.seed for score in by_task[0]] if by_task else []
     tables = [{score.seed: score for score in scores} for scores in by_task]
     runs = [[table[seed] for table in tables] for seed in seeds if all(seed in table for table in tables)]
     return [
         Measured(run[0].seed, float(values_of(run).mean()), replicates_of(run).mean(0), units_of(run)) for run in runs
     ]
+
+
+def are_shares(scores: Sequence[Measured]) -> bool:
+    """Whether all of them are shares."""
+    return all(score.is_share for score in scores)
 
 
 def weighed(value: float, parts: Sequence[Part], seeds: int, pairing: Pairing) -> Difference:
@@ -192,6 +216,6 @@ def _interval(value: float, parts: Sequence[Part]) -> tuple[float, float, float]
 def _own_interval(score: Measured) -> Estimate:
     """The interval that the score file states, else the percentiles of the replicates."""
     if score.low is not None and score.high is not None:
-        return Estimate(score.value, score.low, score.high, 1, None)
+        return Estimate(score.value, score.low, score.high, 1, None, score.is_share)
     low, high = np.quantile(score.replicates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(score.value, float(low), float(high), 1, None)
+    return Estimate(score.value, float(low), float(high), 1, None, score.is_share)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from deo_bench.reports.statistics.interval import Difference, weighed
 
 
@@ -13,7 +15,8 @@ def against(difference: Difference, by: float) -> Difference:
     """
     if not difference.parts:
         raise ValueError("the difference does not say the parts of its variance")
-    return weighed(difference.value - by, difference.parts, difference.seeds, difference.pairing)
+    made = weighed(difference.value - by, difference.parts, difference.seeds, difference.pairing)
+    return replace(made, is_share=difference.is_share)
 
 
 def one_sided(difference: Difference) -> float:

@@ -19,7 +19,7 @@ class Measured:
 
     seed: of the run, none for what has none; replicates: [R], the score on resamples of the test images, the r-th
     being the same images for everything that is scored on them; units: independent images or groups; low, high: the
-    score's own interval.
+    score's own interval; is_share: whether it is a share, or in a unit of its own.
     """
 
     seed: int | None
@@ -28,6 +28,7 @@ class Measured:
     units: int
     low: float | None = None
     high: float | None = None
+    is_share: bool = True
 
 
 @dataclass(frozen=True)
