@@ -21,7 +21,7 @@ _MATHS = {
     "≈": r"\approx", "→": r"\to", "←": r"\leftarrow", "↑": r"\uparrow", "↓": r"\downarrow", "∞": r"\infty",
     "√": r"\surd", "∑": r"\sum", "∆": r"\Delta", "°": r"^\circ", "µ": r"\mu", "¬": r"\neg", "∈": r"\in",
     "∅": r"\emptyset",
-    "²": "^2", "⊕": r"\oplus", "⊗": r"\otimes",
+    "⊕": r"\oplus", "⊗": r"\otimes",
     "α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "δ": r"\delta", "ε": r"\varepsilon",
     "ζ": r"\zeta", "η": r"\eta", "θ": r"\theta", "κ": r"\kappa", "λ": r"\lambda", "μ": r"\mu", "ν": r"\nu", "ξ": r"\xi",
     "π": r"\pi", "ρ": r"\rho", "σ": r"\sigma", "τ": r"\tau", "φ": r"\varphi", "χ": r"\chi", "ψ": r"\psi",

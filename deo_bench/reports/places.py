@@ -54,6 +54,17 @@ class Place:
         column = self.column(task, weights)
         return f"{task}\n{', '.join(part for part in (metric_name(column), size(column)) if part)}"
 
+    def paths(self, entry: Entry, task: str) -> list[str]:
+        """The predictions of a row's runs on the test images that a task's column is of, run by run."""
+        column = self.column(task, self.answer.scope.weights[0])
+        rows = asked_for(self.answer, [entry])
+        rows = rows[
+            (rows["task"] == task) & (rows["probe"] == self.probe) & (rows["protocol"] == self.protocol)
+            & (rows["bands"] == self.bands) & (rows["partition"] == "default") & rows["step"].isna()
+            & rows["weights"].isin([column.weights, "file"]) & (rows["task_content"] == column.content)
+        ]  # fmt: skip
+        return [str(path) for path in rows.sort_values("subject")["path"]]
+
     def name(self, kind: str) -> str:
         """A figure's name: `curves`, or with what tells this place from the others: `curves-rgb`."""
         among = places_of(self.answer)

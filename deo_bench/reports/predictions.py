@@ -76,9 +76,15 @@ def read_predictions(path: Path | str) -> Predictions:
         array.dtype.kind not in _KINDS[name] or array.ndim not in _DIMENSIONS[name] for name, array in found.items()
     ):
         raise StoreError("its predictions are of another kind: labels are whole numbers, scores a number a class")
-    if found["scores"].ndim == 3 and found["truth"].shape != found["scores"].shape[:2]:
-        raise StoreError("its predictions are of another kind: confusion matrices do not fit the classes")
+    _check_shapes(found["truth"], found["scores"])
     return Predictions(found["truth"], found["scores"], found.get("predicted"), found.get("groups"), **shown_maps)
+
+
+def _check_shapes(truth: np.ndarray, scores: np.ndarray) -> None:
+    if truth.dtype.kind == "f" and (truth.ndim > 1 or scores.shape[1:] != (1,)):
+        raise StoreError("its predictions are of another kind: labels are whole numbers, or numbers one an image")
+    if scores.ndim == 3 and truth.shape != scores.shape[:2]:
+        raise StoreError("its predictions are of another kind: confusion matrices do not fit the classes")
 
 
 def _content(path: Path | str) -> bytes:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from deo_bench.errors import StoreError, UserError, unknown
+from deo_bench.probes import LABEL_KINDS
 from deo_bench.probes.intervals import resamples
 from deo_bench.probes.metrics import METRICS, kind_of, measure
 from deo_bench.reports.influence import INFLUENCES
@@ -217,7 +218,8 @@ def _check_fits(metric: str, found: Predictions) -> None:
         raise unknown("metric", metric, METRICS)
     kind = kind_of(found.truth, found.scores)
     if kind not in METRICS[metric].kinds:
-        fitting = ", ".join(name for name, each in METRICS.items() if kind in each.kinds)
+        of_all = [name for name, each in METRICS.items() if set(each.kinds) == set(LABEL_KINDS)]
+        fitting = ", ".join(name for name, each in METRICS.items() if kind in each.kinds and name not in of_all)
         raise MetricMisfit(f"{metric} does not fit {kind}-label data (what does: {fitting})")
 
 

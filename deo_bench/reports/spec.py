@@ -39,10 +39,11 @@ class ReportSpec(BaseModel):
     than the protocol's, computed anew from the predictions. group: a setting of the grid, whose values make blocks of
     rows. baseline: label of the row that differences are to, or `untrained`; sort: `plan`, or a task to sort by; notes:
     paragraphs for the page; published: `all`, or sources of published numbers and CSV files (relative to this one), to
-    stand beside ours; confusion: labels of the rows whose confusion matrices are drawn; formats: what `write_report`
-    writes beside the tidy scores; bounds: task -> the scores, as shares, that become 0 and 1 in
-    inter-quartile means, else what the normaliser says (`geobench-2`, or a `normalizer.json` of GEO-Bench's, relative
-    to this file), else the least and the greatest of the table; pair: the two factors of a heat map.
+    stand beside ours; confusion: labels of the rows whose confusion matrices are drawn; segmentation: labels or
+    patterns of those whose predicted maps are; formats: what `write_report` writes beside the tidy scores; bounds: task
+    -> the scores, as shares (of a metric that is none: in its unit), that become 0 and 1 in inter-quartile means, else
+    what the normaliser says (`geobench-2`, or a `normalizer.json` of GEO-Bench's, relative to this file), else the least
+    and the greatest of the table; pair: the two factors of a heat map.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -64,6 +65,7 @@ class ReportSpec(BaseModel):
     sort: str = "plan"
     notes: tuple[str, ...] = ()
     confusion: tuple[str, ...] = ()
+    segmentation: tuple[str, ...] = ()
     published: tuple[str, ...] = ()
     formats: tuple[Form, ...] = Field(default=ALL_FORMS, min_length=1)
     bounds: dict[str, tuple[float, float]] = {}
@@ -81,6 +83,7 @@ class ReportSpec(BaseModel):
         "columns",
         "formats",
         "confusion",
+        "segmentation",
         "published",
     )
     @classmethod
@@ -139,13 +142,13 @@ class ReportSpec(BaseModel):
             steps=steps,
         )
 
-    def pick(self, labels: Sequence[str]) -> list[str]:
+    def pick(self, labels: Sequence[str], key: Literal["rows", "segmentation"] = "rows") -> list[str]:
         """The labels of the rows that this report shows, in its order; a pattern that meets none is an error."""
         found: dict[str, None] = {}
-        for pattern in self.rows or labels:
+        for pattern in getattr(self, key) or labels:
             meets = [pattern] if pattern in labels else [label for label in labels if fnmatchcase(label, pattern)]
             if not meets:
-                raise UserError(f"rows: no row is called {shown(pattern)}{nearest(pattern, labels)}")
+                raise UserError(f"{key}: no row is called {shown(pattern)}{nearest(pattern, labels)}")
             found |= dict.fromkeys(meets)
         return list(found)
 

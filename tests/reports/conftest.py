@@ -144,10 +144,12 @@ class FakeStore:
             self.score(subject, task, share, **fields)
         return Entry(label, "cell", subjects)
 
-    def single(self, label: str, share: float, kind: Any = "baseline", task: str = "cover", **fields: Any) -> Entry:
-        """The score of what is no run, and its row."""
+    def single(
+        self, label: str, share: float, kind: Any = "baseline", task: str = "cover", of: str = "single", **fields: Any
+    ) -> Entry:
+        """The score of what is no run, and its row; of: the kind of labels."""
         subject = f"backbones/{label}-{hexes(label, 12)}"
-        self.score(subject, task, share, **fields)
+        self.score(subject, task, share, kind=of, **fields)
         return Entry(label, kind, [(None, subject)])
 
 

@@ -191,7 +191,7 @@ def test_one_run_by_another_metric_has_the_bootstraps_interval_and_not_the_score
 def test_a_metric_that_does_not_fit_a_task_is_a_hole_with_the_reason(fake: FakeStore, scope: Scope) -> None:
     made = reported(fake, cells(fake), scope, metric="macro_map")
     assert made.answer.tables[0].rows[0].cells[0].reason == (
-        "macro_map does not fit single-label data (what does: accuracy, micro_f1, macro_f1)"
+        "macro_map does not fit single-label data (what does: accuracy, micro_f1, macro_f1, ece)"
     )
     assert made.problems == []
     with pytest.raises(UserError, match=r"r\.toml: metric: is no metric, did you mean 'macro_f1', got 'macrof1'"):

@@ -58,6 +58,18 @@ def test_what_others_wrote_is_read_too(tmp_path: Path) -> None:
     assert holds(read_predictions(path), ARRAYS)
 
 
+def test_numbers_and_maps_are_read(tmp_path: Path) -> None:
+    numbers = {"truth": DRAWS.normal(size=12), "scores": DRAWS.normal(size=(12, 1)).astype(np.float32)}
+    counts = DRAWS.integers(0, 9, (12, 3, 3)).astype(np.int32)
+    maps = {
+        "truth": counts.sum(2), "scores": counts, "shown": np.zeros((2, 4, 4), np.uint8),
+        "shown_truth": np.zeros((2, 4, 4), np.uint8), "shown_images": np.array([0, 11]),
+    }  # fmt: skip
+    for arrays in (numbers, maps):
+        write_arrays(tmp_path / "x.npz", arrays)
+        assert holds(read_predictions(tmp_path / "x.npz"), arrays)
+
+
 def test_a_file_that_ends_anywhere_is_refused(written: Path) -> None:
     whole = written.read_bytes()
     for size in [*range(0, len(whole), 7), len(whole) - 1]:
@@ -87,6 +99,7 @@ def test_a_changed_byte_is_refused_or_changes_nothing(
 OTHER_KINDS = {
     "labels in words": {"truth": np.array(["a"] * 12)},
     "labels with fractions": {"truth": np.linspace(0, 1, 12)},
+    "labels with fractions, of several": {"truth": np.ones((12, 1)), "scores": np.ones((12, 1))},
     "a score an image": {"scores": np.zeros(12)},
     "scores in words": {"scores": np.array([["a", "b"]] * 12)},
     "answers of two dimensions": {"predicted": np.zeros((12, 2), int)},

@@ -49,7 +49,7 @@ def maps_figure(pictures: np.ndarray, columns: Mapping[str, Column], first_only:
     down, high, wide, _ = pictures.shape
     across, slope = 1 + len(columns), high / wide
     side = min((WIDTH + _GAP) / across - _GAP, _LARGEST, (_TALLEST / down - _GAP) / slope)
-    titles = [_wrapped(label, side) for label in ("image", *columns)]
+    titles = [wrapped(label, side) for label in ("image", *columns)]
     shares = ["", *(f"{100 * column.share(first_only):.0f} % of variance" for column in columns.values())]
     shown = [pictures, *(colours(column.maps, first_only) for column in columns.values())]
     head = _LINE * (1 + max(title.count("\n") + 1 for title in titles)) + 0.06
@@ -79,7 +79,7 @@ def colours(maps: np.ndarray, first_only: bool = False) -> np.ndarray:
     return scaled[..., 0] if first_only else scaled
 
 
-def _wrapped(label: str, inches: float) -> str:
+def wrapped(label: str, inches: float) -> str:
     """A label in lines that fit above a picture: broken at spaces, and long words at what separates settings."""
     most = max(int(inches * 72 / (0.56 * _TITLE)), 4)
     lines = [""]

@@ -67,14 +67,15 @@ def short(value: float, digits: int = 3) -> str:
 
 
 def labels_below(
-    figure: Figure, handles: Sequence[object], labels: Sequence[str], title: str, handle: float = 2.6
-) -> None:
+    figure: Figure, handles: Sequence[object], labels: Sequence[str], title: str, handle: float = 2.6,
+    loc: str = "outside lower left",
+) -> None:  # fmt: skip
     """One legend under all panels, in as many columns as the longest label allows.
 
-    title: what holds for all; handle: how wide a sample is, in letters.
+    title: what holds for all; handle: how wide a sample is, in letters; loc: `lower left` where nothing makes room.
     """
     figure.legend(
-        handles=list(handles), labels=list(labels), loc="outside lower left", ncols=_columns(labels, handle),
+        handles=list(handles), labels=list(labels), loc=loc, ncols=_columns(labels, handle),
         frameon=False, fontsize=_LETTERS, handlelength=handle, columnspacing=1.4, borderaxespad=0.2, title=title,
         title_fontsize=_LETTERS, alignment="left",
     )  # fmt: skip

@@ -17,6 +17,7 @@ from deo_bench.reports.sections import (
     quartiles,
     scores,
     seeds,
+    segmentation,
     summary,
 )
 
@@ -30,6 +31,7 @@ KINDS: tuple[Callable[[Answer], list[Section]], ...] = (
     curves.sections,
     cost.sections,
     confusion.sections,
+    segmentation.sections,
     maps.sections,
     published.sections,
     scores.other_probes,

@@ -13,7 +13,7 @@ from deo_bench.errors import StoreError
 from deo_bench.reports.answer import Answer
 from deo_bench.reports.entries import Entry
 from deo_bench.reports.figures.confusion import Bars, Matrix, confusion_figure
-from deo_bench.reports.places import Place, asked_for, places_of, rows_of
+from deo_bench.reports.places import Place, places_of, rows_of
 from deo_bench.reports.predictions import Predictions, read_predictions
 from deo_bench.reports.section import Drawing, Section
 from deo_bench.reports.statistics import mean_over_seeds
@@ -165,14 +165,8 @@ def _read(place: Place, task: str, entry: Entry) -> list[Predictions]:
     column = place.column(task, place.answer.scope.weights[0])
     if (column.protocol_metric or column.metric) in WITHOUT_CLASSES:
         return []
-    rows = asked_for(place.answer, [entry])
-    rows = rows[
-        (rows["task"] == task) & (rows["probe"] == place.probe) & (rows["protocol"] == place.protocol)
-        & (rows["bands"] == place.bands) & (rows["partition"] == "default") & rows["step"].isna()
-        & rows["weights"].isin([column.weights, "file"]) & (rows["task_content"] == column.content)
-    ]  # fmt: skip
     found = []
-    for path in rows.sort_values("subject")["path"]:
+    for path in place.paths(entry, task):
         try:
             found.append(read_predictions(Path(path)))
         except StoreError:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix, f1_score
+from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
 
 from deo_bench.reports.answer import Answer, make_answer
 from deo_bench.reports.entries import Entry, Scope
@@ -104,3 +104,40 @@ def test_nothing_without_predictions(fake: FakeStore, scope: Scope) -> None:
     for path in fake.root.rglob("*.npz"):
         path.write_bytes(b"torn")
     assert confusion.sections(answer_of(fake, scope, entry)) == []
+
+
+def test_of_maps_pixels_are_counted_and_each_class_has_its_iou(fake: FakeStore, scope: Scope) -> None:
+    """Against scikit-learn over the pixels themselves."""
+    entries = [fake.cell("worse", [0.3, 0.4], kind="dense"), fake.cell("better", [0.7, 0.6], kind="dense")]
+    wide = replace(scope, classes={"cover": ("water", "forest", "field")})
+    matrix, bars = shown(answer_of(fake, wide, *entries))["confusion"]
+    counts = sum(
+        read_predictions(path).scores.sum(0)
+        for path in fake.root.glob(f"{entries[1].subjects[0][1][:12]}-s*/scores/*.npz")
+    )
+    true = np.repeat(np.repeat(np.arange(3), 3), counts.ravel())
+    said = np.repeat(np.tile(np.arange(3), 3), counts.ravel())
+    assert np.allclose(matrix.shares, confusion_matrix(true, said, normalize="true"))
+    assert bars.values["better"] == pytest.approx(jaccard_score(true, said, average=None))
+    assert (matrix.of, bars.of, bars.metric, matrix.names) == ("pixels", "pixels", "IoU", ("water", "forest", "field"))
+    assert matrix.support.sum() == 120 * 62, "all pixels but the two without a label"
+    drawing = next(each for section in confusion.sections(answer_of(fake, wide, *entries)) for each in section.drawings)
+    assert "the test pixels of each class" in drawing.caption and "F1" not in drawing.caption
+
+
+def test_of_two_named_rows_with_maps_the_difference_is_drawn_too(fake: FakeStore, scope: Scope) -> None:
+    entries = [fake.cell(label, [share], kind="change") for label, share in (("a", 0.3), ("b", 0.9))]
+    found = shown(answer_of(fake, scope, *entries, confusion=["b", "a"]))["confusion-cover"]
+    assert [type(panel).__name__ for panel in found] == ["Matrix", "Matrix", "Matrix", "Bars"]
+    assert found[2].is_difference and np.allclose(found[2].shares, found[0].shares - found[1].shares)
+    assert list(found[3].values) == ["b", "a"]
+
+
+@pytest.mark.parametrize("kind", ["regression", "cost"])
+def test_what_is_no_decision_among_classes_is_left_out(fake: FakeStore, scope: Scope, kind: str) -> None:
+    entry = fake.cell("a", [0.5, 0.6], kind=kind)
+    assert confusion.sections(answer_of(fake, scope, entry)) == []
+    fake.cell("a", [0.5, 0.6], "moist")
+    (section,) = confusion.sections(answer_of(fake, replace(scope, tasks=("cover", "moist")), entry))
+    word = {"regression": "RMSE", "cost": "measured cost"}[kind]
+    assert section.notes == (f"Left out, since nothing is taken for a class there: cover ({word}).",)
