@@ -32,18 +32,18 @@ Name = TypeVar("Name", bound=str | int | None)
 class ReportSpec(BaseModel):
     """One report.
 
-    experiment: the file it answers, relative to this one; tasks, probes, bands, weights: in this order, or all of
-    the experiment's; partitions, steps: likewise where `columns` has them side by side, else the default partition and
-    the last weights. rows: labels, or patterns such as `optical=*`, of the rows of the tables, in this order; columns:
-    what stands side by side in a table, the slowest first; whatever is not in it has tables of its own. metric: another
-    than the protocol's, computed anew from the predictions. group: a setting of the grid, whose values make blocks of
-    rows. baseline: label of the row that differences are to, or `untrained`; sort: `plan`, or a task to sort by; notes:
+    experiment: the file it answers, relative to this one; tasks, probes, bands, weights: in this order, or all of the
+    experiment's; partitions, steps: likewise where `columns` has them side by side, else the default partition and the
+    last weights. rows: labels, or patterns such as `optical=*`, of the rows of the tables, in this order; columns: what
+    stands side by side in a table, the slowest first; whatever is not in it has tables of its own. metric: another than
+    the protocol's, computed anew from the predictions. group: a setting of the grid, whose values make blocks of rows.
+    baseline: label of the row that differences are to, or `untrained`; sort: `plan`, or a task to sort by; notes:
     paragraphs for the page; published: `all`, or sources of published numbers and CSV files (relative to this one), to
     stand beside ours; confusion: labels of the rows whose confusion matrices are drawn; segmentation: labels or
     patterns of those whose predicted maps are; formats: what `write_report` writes beside the tidy scores; bounds: task
     -> the scores, as shares (of a metric that is none: in its unit), that become 0 and 1 in inter-quartile means, else
-    what the normaliser says (`geobench-2`, or a `normalizer.json` of GEO-Bench's, relative to this file), else the least
-    and the greatest of the table; pair: the two factors of a heat map.
+    what the normaliser says (`geobench-2`, or a `normalizer.json` of GEO-Bench's, relative to this file), else the
+    least and the greatest of the table; pair: the two factors of a heat map.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
