@@ -11,6 +11,7 @@ import numpy as np
 from deo_bench.backbone import Backbone
 from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Prediction, Probe, Select
+from deo_bench.probes.images import ImageProbe
 from deo_bench.probes.maps import MapSource
 
 Sources = Callable[[Backbone, int | tuple[str, ...], bool], tuple[MapSource, MapSource, MapSource]]
@@ -20,7 +21,7 @@ They are encoded anew each time they are asked for. Gradients reach the backbone
 """
 
 
-class MapTuner(Probe):
+class MapTuner(ImageProbe):
     """A probe with the fact `needs="backbone"` that trains the backbone itself, on labels a pixel, too."""
 
     @abstractmethod

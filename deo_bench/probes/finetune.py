@@ -14,7 +14,7 @@ from deo_bench.backbone import Backbone, Normalise
 from deo_bench.declarations import Count, Fraction, NonNegative, Positive
 from deo_bench.draws import numpy_generator
 from deo_bench.errors import UserError
-from deo_bench.probes import Fit, Prediction, Select, probe
+from deo_bench.probes import Prediction, probe
 from deo_bench.probes._map_predictor import MapPredictor
 from deo_bench.probes._training import Best, Diverged, Loop, Predictor, Rates, Target, Trained, decayed_groups
 from deo_bench.probes.dense import MapTuner, Sources
@@ -107,10 +107,6 @@ class Finetune(MapTuner):
         self.decoder: dict[str, Any] = {"head": decoder, "hidden": None, "neck": neck, "combine": combine}
         self.trials, self.rates, self.head_rates = trials, rates, head_rates
         self.decays, self.batches = decays, batches
-
-    def predict(self, fit: Fit, select: Select, report: np.ndarray, num_classes: int, merge: bool) -> Prediction:
-        """Not of features: use `predict_images`."""
-        raise UserError("probe 'finetune' trains the backbone on images, not on its features")
 
     def predict_images(
         self,

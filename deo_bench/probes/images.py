@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from deo_bench.backbone import Backbone, Normalise
 from deo_bench.bands import Unit
+from deo_bench.errors import UserError
 from deo_bench.features import Images
+from deo_bench.probes import Fit, Prediction, Probe, Select
 
 
 @dataclass(frozen=True)
@@ -49,3 +53,25 @@ class LabelledImages:
 
     images: ImageSource
     labels: np.ndarray
+
+
+class ImageProbe(Probe):
+    """A probe with the fact `needs="images"` (a fresh student) or `needs="backbone"` (one with weights)."""
+
+    def predict(self, fit: Fit, select: Select, report: np.ndarray, num_classes: int, merge: bool) -> Prediction:
+        """Not of features: use `predict_images`."""
+        raise UserError(f"probe {type(self).__name__.lower()!r} works on images, not on a backbone's features")
+
+    @abstractmethod
+    def predict_images(
+        self,
+        backbone: Backbone,
+        fit: LabelledImages,
+        select: LabelledImages,
+        report: ImageSource,
+        num_classes: int,
+        sees: str | None = None,
+        seed: int = 0,
+        normalise: Normalise = "native",
+    ) -> Prediction:
+        """Look at images, or train on those of *fit*, and predict the report images; `num_classes` 0 means numbers."""

@@ -10,9 +10,9 @@ import torch
 from deo_bench.backbone import Backbone, Normalise
 from deo_bench.declarations import Count
 from deo_bench.errors import UserError
-from deo_bench.probes import Fit, Prediction, Probe, Select, probe
+from deo_bench.probes import Prediction, probe
 from deo_bench.probes.costs import multiply_adds, peak_bytes, seconds
-from deo_bench.probes.images import ImageSource, LabelledImages
+from deo_bench.probes.images import ImageProbe, ImageSource, LabelledImages
 
 PROFILES = {
     "profile_parameters": {"summary": "Parameters of the backbone, in millions.", "metric": "mean_cost"},
@@ -32,7 +32,7 @@ PROFILES = {
 
 
 @probe(PROFILES, needs="backbone", kinds=["single", "multi", "regression", "segmentation", "change"])
-class Profile(Probe):
+class Profile(ImageProbe):
     """A cost of the backbone on the task's own images, as the protocol shows them: bands, size, normalisation.
 
     Scores are what was measured, [R, 1]: once what is counted, `rounds` times what is timed or weighed, of `batch`
@@ -50,10 +50,6 @@ class Profile(Probe):
     ) -> None:
         self.what = name.removeprefix("profile_")
         self.batch, self.rounds, self.dtype = batch, rounds, getattr(torch, precision)
-
-    def predict(self, fit: Fit, select: Select, report: np.ndarray, num_classes: int, merge: bool) -> Prediction:
-        """Not of features: use `predict_images`."""
-        raise UserError(f"probe 'profile_{self.what}' measures the backbone on images, not its features")
 
     def predict_images(
         self,

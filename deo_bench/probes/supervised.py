@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from deo_bench.backbone import Backbone, Normalise
 from deo_bench.declarations import Count, Fraction, NonNegative, Positive
-from deo_bench.errors import UserError
-from deo_bench.features import Images
-from deo_bench.probes import Fit, Prediction, Probe, Select, probe
-from deo_bench.probes._training import Best as _Best  # noqa: F401
-from deo_bench.probes._training import Loop, Predictor, Rates, Stream, Target, augmented, decayed_groups
-from deo_bench.probes.images import ImageSource, LabelledImages
+from deo_bench.probes import Prediction, probe
+from deo_bench.probes._training import Loop, Predictor, Rates, Stream, Target, decayed_groups
+from deo_bench.probes.images import ImageProbe, ImageSource, LabelledImages
 from deo_bench.schedules import Schedule
 
 
 @probe("supervised", needs="images")
-class Supervised(Probe):
+class Supervised(ImageProbe):
     """A fresh student and a linear layer trained on *fit* end to end; its best state on *select* predicts.
 
     AdamW with a linear warm-up over the first tenth and a cosine; random flips and shifts (`shift`: the largest, as
@@ -42,13 +38,9 @@ class Supervised(Probe):
         self.look_every, self.patience = look_every, patience
         self.flips, self.shift = flips, shift
 
-    def predict(self, fit: Fit, select: Select, report: np.ndarray, num_classes: int, merge: bool) -> Prediction:
-        """Not of features: use `predict_images`."""
-        raise UserError("probe 'supervised' trains on images, not on a backbone's features")
-
     def predict_images(
         self,
-        student: Backbone,
+        backbone: Backbone,
         fit: LabelledImages,
         select: LabelledImages,
         report: ImageSource,
@@ -57,13 +49,13 @@ class Supervised(Probe):
         seed: int = 0,
         normalise: Normalise = "native",
     ) -> Prediction:
-        """Train `student` (in place, from its present weights) and predict probabilities of the report images.
+        """Train `backbone` (in place, from its present weights) and predict probabilities of the report images.
 
         `chosen` holds the step that was best on *select*; `on_edge` is true where it is the last one allowed.
         """
         stream: Stream = (seed, "supervised")
         target = Target.of(fit, select, num_classes)
-        classifier = Predictor(student, target, sees, normalise, stream, self.flips, self.shift)
+        classifier = Predictor(backbone, target, sees, normalise, stream, self.flips, self.shift)
         optimiser = torch.optim.AdamW(decayed_groups(classifier, self.weight_decay), lr=self.learning_rate)
         rate = Schedule(start=self.learning_rate, end=0.0, warmup=self.steps // 10)
         loop = Loop("supervised", self.steps, len(fit.labels), self.batch, stream, self.look_every, self.patience)
@@ -71,6 +63,3 @@ class Supervised(Probe):
         scores = classifier.probabilities(report)
         labels = scores.argmax(1) if fit.labels.ndim == 1 else None
         return Prediction(scores, labels, {"step": best.step, "on_edge": best.step == self.steps})
-
-    def _augment(self, images: Images, generator: torch.Generator) -> Images:
-        return augmented(images, self.flips, self.shift, generator)

@@ -283,6 +283,6 @@ def test_mistakes_are_one_line(pixels) -> None:
         probe(rates=(1e-2, 1e-3))
     with pytest.raises(UserError, match=r"batches = \[\] must hold a value"):
         probe(batches=())
-    with pytest.raises(UserError, match="trains the backbone on images"):
+    with pytest.raises(UserError, match="works on images"):
         nothing = np.zeros((1, 1)), np.zeros(1)
         probe().predict(Fit(*nothing), Select(*nothing), nothing[0], 2, True)

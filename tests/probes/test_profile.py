@@ -82,7 +82,7 @@ def test_each_says_which_way_is_better(registry: Registry) -> None:
 
 def test_mistakes_are_one_line(registry: Registry) -> None:
     nothing = np.zeros((1, 1)), np.zeros(1)
-    with pytest.raises(UserError, match="probe 'profile_gmacs' measures the backbone on images"):
+    with pytest.raises(UserError, match="probe 'profile' works on images"):
         registry.build("probe", "profile_gmacs").predict(Fit(*nothing), Select(*nothing), nothing[0], 1, True)
     empty = ImageSource(np.zeros((0, 3, 16, 16), np.uint16), BANDS, "dn", np.arange(0))
     labelled = LabelledImages(empty, np.zeros(0, int))

@@ -12,7 +12,8 @@ from deo_bench.draws import global_seed, torch_generator
 from deo_bench.errors import UserError
 from deo_bench.features import Features, Images
 from deo_bench.normalisation import Normalisation
-from deo_bench.probes import Fit, Select, supervised
+from deo_bench.probes import Fit, Select, _training
+from deo_bench.probes._training import augmented
 from deo_bench.probes.images import ImageSource, LabelledImages
 from deo_bench.probes.supervised import Supervised
 
@@ -96,13 +97,13 @@ def test_keeps_the_best_on_select_not_the_last(pixels, monkeypatch):
     probe = Supervised(steps=400, batch=32, learning_rate=1e-2, look_every=5, patience=3)
     fit, select, report = split(images, labels)
     looks: dict[int, np.ndarray] = {}
-    real = supervised._Best.against
+    real = _training.Best.against
 
     def look(best, classifier, split, step):
         looks[step] = classifier.probabilities(report)
         return real(best, classifier, split, step)
 
-    monkeypatch.setattr(supervised._Best, "against", look)
+    monkeypatch.setattr(_training.Best, "against", look)
     found = probe.predict_images(student(), fit, LabelledImages(select.images, (select.labels + 1) % 3), report, 3)
     assert max(looks) == found.chosen["step"] + 15
     assert np.array_equal(found.scores, looks[found.chosen["step"]])
@@ -112,13 +113,13 @@ def test_keeps_the_best_on_select_not_the_last(pixels, monkeypatch):
 def test_augmentation_moves_and_flips_each_image_alone():
     ramp = torch.arange(8.0).expand(64, 1, 8, 8)
     images = Images(ramp + 10 * torch.arange(8.0)[None, None, :, None], ("B04",), "dn")
-    moved = Supervised(shift=0.25)._augment(images, torch_generator("t")).pixels
+    moved = augmented(images, True, 0.25, torch_generator("t")).pixels
     assert moved.shape == images.pixels.shape
     assert len({tuple(each.flatten().tolist()) for each in moved}) > 30
     assert set(moved.unique().tolist()) <= set(images.pixels.unique().tolist())
-    still = Supervised(shift=0.0, flips=False)._augment(images, torch_generator("t")).pixels
+    still = augmented(images, False, 0.0, torch_generator("t")).pixels
     assert torch.equal(still, images.pixels)
-    flipped = Supervised(shift=0.0)._augment(images, torch_generator("t")).pixels
+    flipped = augmented(images, True, 0.0, torch_generator("t")).pixels
     variants = {tuple(each.flatten().tolist()) for each in flipped}
     expected = [images.pixels[0].flip(axes) for axes in ((), (1,), (2,), (1, 2))]
     assert variants == {tuple(each.flatten().tolist()) for each in expected}
@@ -132,7 +133,7 @@ def test_mistakes_are_one_line(probe, pixels):
         broken = student()
         nn.init.constant_(broken.convolution.weight, torch.nan)
         probe.predict_images(broken, fit, select, report, 3)
-    with pytest.raises(UserError, match="trains on images"):
+    with pytest.raises(UserError, match="works on images"):
         probe.predict(
             Fit(np.zeros((1, 1)), np.zeros(1)), Select(np.zeros((1, 1)), np.zeros(1)), np.zeros((1, 1)), 2, True
         )
