@@ -14,6 +14,7 @@ from rich.console import Console
 
 from deo_bench.cli import comparison
 from deo_bench.reports.answer import Answer, make_answer
+from deo_bench.reports.card import _scores
 from deo_bench.reports.cells import Column
 from deo_bench.reports.compare import compare
 from deo_bench.reports.declared import Declared, Expectation
@@ -184,6 +185,17 @@ def test_compare_shows_both_sides_in_the_unit(fake: FakeStore, capsys: pytest.Ca
     (one,) = made.compared
     assert f"{one.a.value:.2f}" in told and "RMSE in its own unit: RMSE, less is better." in told
     assert one.better == "B"
+
+
+def test_a_card_says_what_is_no_share_in_its_unit(fake: FakeStore) -> None:
+    for task in ("land", "height"):
+        fake.score("0123456789ab-s0", task, 0.5, kind=KINDS[task])
+    frame = read_scores(fake.root)
+    table, told = _scores(frame)
+    value, low = (frame[frame["task"] == "height"][name].item() for name in ("value", "low"))
+    assert f"| RMSE, less is better | {value:.2f} | [{low:.2f}, " in table and "| mIoU | " in table
+    assert told.startswith("Percent; what is no share in its own unit. ")
+    assert next(told for told in list(_scores(frame[frame["task"] == "land"]))[1:]).startswith("Percent. ")
 
 
 def test_costs_stand_beside_scores_of_the_same_task(fake: FakeStore) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +68,7 @@ def short(value: float, digits: int = 3) -> str:
 
 def labels_below(
     figure: Figure, handles: Sequence[object], labels: Sequence[str], title: str, handle: float = 2.6,
-    loc: str = "outside lower left",
+    loc: Literal["lower left", "outside lower left"] = "outside lower left",
 ) -> None:  # fmt: skip
     """One legend under all panels, in as many columns as the longest label allows.
 

@@ -49,17 +49,8 @@ CONFIDENCE: dict[str, str] = {
 """Letter -> how far a number can be trusted."""
 
 OTHER_TASKS: dict[str, str] = {
-    "m-pv4ger-seg": "segmentation, GEO-Bench v1: solar panels, RGB",
-    "m-chesapeake": "segmentation, GEO-Bench v1: land cover, RGB and near infrared",
-    "m-cashew-plant": "segmentation, GEO-Bench v1: cashew plantations, Sentinel-2",
-    "m-SA-crop-type": "segmentation, GEO-Bench v1: crop types, Sentinel-2",
-    "m-nz-cattle": "segmentation, GEO-Bench v1: cattle, RGB",
-    "m-NeonTree": "segmentation, GEO-Bench v1: trees, RGB",
     "spacenet-v1": "segmentation: buildings, RGB",
-    "sen1floods11": "segmentation: floods",
-    "pastis": "segmentation: parcels, Sentinel-2",
     "levir-cd": "change detection: buildings, RGB",
-    "oscd": "change detection: urban, Sentinel-2",
 }
 """Tasks of published numbers that are none of ours."""
 

@@ -78,8 +78,7 @@ def _drawings(place: Place, task: str, notes: dict[str, None]) -> Iterator[Drawi
     names = names if len(names) == count else tuple(map(str, range(count)))
     parts = np.array_split(np.arange(len(alike)), -(-len(alike) // MOST_ACROSS))
     for number, part in enumerate(parts, 1):
-        shown = [alike[index] for index in part]
-        columns = {one.title: Maps(one.maps, one.right(truth)) for one in shown}
+        columns = {one.title: Maps(one.maps, one.right(truth)) for one in (alike[index] for index in part)}
         # The number stands before the task, whose name may end in one.
         name = f"{place.name('segmentation')}{number if len(parts) > 1 else ''}-{task}"
         draw = partial(segmentation_figure, truth, columns, names, place.brief)
