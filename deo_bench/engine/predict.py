@@ -56,8 +56,17 @@ class Case:
 
     @property
     def view(self) -> View:
-        """How the images are shown; what a protocol takes away, it takes from the report split alone."""
+        """How the images are shown."""
         return View(self.request.protocol, self.request.bands)
+
+    def view_of(self, role: str) -> View:
+        """How a role's images are shown: what a protocol takes away, it takes from the report split alone."""
+        return replace(self.view, absent=self.request.protocol.absent) if role == "report" else self.view
+
+    @property
+    def dates(self) -> list[Pack]:
+        """The images, or both dates of them."""
+        return [self.pack] if self.pack.later is None else [self.pack, self.pack.at_later()]
 
     @property
     def labels(self) -> np.ndarray:
@@ -113,42 +122,51 @@ def from_backbone(case: Case) -> Answered:
 
 def from_maps(case: Case) -> Answered:
     """Of a probe that is fitted on frozen maps."""
-    dates = [case.pack] if case.pack.later is None else [case.pack, case.pack.at_later()]
-    encoded = 0
-    if case.request.protocol.window is None:
-        assert case.subject is not None
-        given = (case.view, case.probe.levels, case.kept, case.device)
-        found = [kept_maps(case.subject, pack, *given) for pack in dates]
-        arrays, encoded = [maps for maps, _ in found], sum(count for _, count in found)
-
-        def source(role: str) -> MapSource:
-            labels = None if role == "report" else case.labels
-            size = (case.labels.shape[1], case.labels.shape[2])
-            return KeptMaps(arrays, case.rows[role], labels, size, case.device)
-
-    else:
-        backbone = case.backbone()
-        levels = levels_of(backbone, case.probe.levels)
-
-        def source(role: str) -> MapSource:
-            labels = None if role == "report" else case.labels
-            given = (backbone, dates, case.view, levels, case.rows[role], labels)
-            return WindowMaps(*given, int(case.request.protocol.window or 0), case.device)
-
+    source, encoded = _kept_sources(case) if case.request.protocol.window is None else (_window_sources(case), 0)
     sources = [source(role) for role in ("fit", "select", "report")]
     maps, chosen = case.probe.predict_maps(*sources, len(case.pack.classes), case.pack.ignore, 0)
     return _dense_answer(case, maps, chosen, encoded)
 
 
+def _kept_sources(case: Case) -> tuple[Callable[[str], MapSource], int]:
+    """Maps from the cache by role, and how many images were encoded for them."""
+    assert case.subject is not None
+    arrays: dict[tuple[str, ...], list[list[np.ndarray]]] = {}
+    encoded = 0
+    for view in {case.view_of(role).absent: case.view_of(role) for role in ("fit", "report")}.values():
+        found = [kept_maps(case.subject, pack, view, case.probe.levels, case.kept, case.device) for pack in case.dates]
+        arrays[view.absent] = [maps for maps, _ in found]
+        encoded += sum(count for _, count in found)
+
+    def source(role: str) -> MapSource:
+        labels = None if role == "report" else case.labels
+        size = (case.labels.shape[1], case.labels.shape[2])
+        return KeptMaps(arrays[case.view_of(role).absent], case.rows[role], labels, size, case.device)
+
+    return source, encoded
+
+
+def _window_sources(case: Case) -> Callable[[str], MapSource]:
+    """Maps by role that are encoded when they are asked for."""
+    backbone, side = case.backbone(), int(case.request.protocol.window or 0)
+    levels = levels_of(backbone, case.probe.levels)
+
+    def source(role: str) -> MapSource:
+        labels = None if role == "report" else case.labels
+        given = (backbone, case.dates, case.view_of(role), levels, case.rows[role], labels, side)
+        return WindowMaps(*given, case.device)
+
+    return source
+
+
 def _tuned_on_maps(case: Case) -> Answered:
     """Of a probe that trains the backbone on labels a pixel; without a window images are seen whole."""
-    dates = [case.pack] if case.pack.later is None else [case.pack, case.pack.at_later()]
     side = case.request.protocol.window or max(case.pack.images.shape[2:])
 
     def sources(backbone: Backbone, levels: int | tuple[str, ...], flips: bool) -> tuple[MapSource, ...]:
         def source(role: str) -> MapSource:
             labels = None if role == "report" else case.labels
-            given = (backbone, dates, case.view, levels_of(backbone, levels), case.rows[role], labels, side)
+            given = (backbone, case.dates, case.view, levels_of(backbone, levels), case.rows[role], labels, side)
             return WindowMaps(*given, case.device, is_live=True, flips=flips)
 
         return tuple(source(role) for role in ("fit", "select", "report"))
@@ -186,8 +204,7 @@ def _vectors_of_report(case: Case) -> tuple[np.ndarray, np.ndarray | None, int]:
     if not case.request.protocol.absent:
         return vectors, None, encoded
     assert case.subject is not None
-    view = replace(case.view, absent=case.request.protocol.absent)
-    shown, more = embed(case.subject, case.pack, view, case.kept, case.device, case.rows["report"])
+    shown, more = embed(case.subject, case.pack, case.view_of("report"), case.kept, case.device, case.rows["report"])
     return vectors, shown, encoded + more
 
 

@@ -290,7 +290,9 @@ def _requests_of(
     plan: Plan, row: Row, task: NamedTask, content: str, protocol: ProtocolRecord, bands: str, label_kind: str
 ) -> list[Request]:
     registry = plan.experiment.registry
-    offered = gives(row, registry) if row.kind != "bound" or not protocol.absent else ()
+    offered = gives(row, registry)
+    if protocol.absent:  # what is joined with another's, or trains on images, sees them whole
+        offered = () if row.kind == "bound" else tuple(each for each in offered if each != "network")
     if row.kind == "reference":
         assert row.part is not None
         probes = {row.part.use: PartTable(use=row.part.use, options=row.part.options)}

@@ -11,12 +11,14 @@ import torch
 from torchmetrics.functional.classification import binary_f1_score, multiclass_jaccard_index
 
 from deo_bench import scores
+from deo_bench.bands import BAND_SETS
 from deo_bench.errors import UserError
 from deo_bench.experiments.answer import report_of
 from deo_bench.experiments.events import Scored
 from deo_bench.experiments.file import read_experiment
 from deo_bench.experiments.launch import Launch
 from deo_bench.experiments.plan import Plan, make_plan
+from deo_bench.experiments.single import plan_of_one
 from deo_bench.reports.predictions import read_predictions
 from deo_bench.tasks import Task
 
@@ -160,3 +162,29 @@ def test_a_protocol_without_a_probe_of_maps_is_told(tmp_path: Path) -> None:
 
 def test_the_frame_is_of_pandas(made: Plan) -> None:
     assert isinstance(scores(made.store.root), pd.DataFrame)
+
+
+def test_bands_are_taken_from_maps_of_the_report_split_alone(made: Plan) -> None:
+    """A classifier of pixels that was fitted on all bands says something else without them, and learns as before."""
+    given = ([{"use": "scenes-land", "fit": 12, "select": 6, "report": 10}], made.store.root)
+    told = {"use": "scenes-dense-v1", "probes": {"seg_linear": {"steps": 6, "batch": 4}}}
+    values = {}
+    for absent in ([], ["B08"], list(BAND_SETS["s2_10"][:-1])):
+        plan = plan_of_one("pixels", given[0], [{**told, "absent": absent}], given[1])  # type: ignore[list-item]
+        plan.requests = [request for request in plan.requests if request.probe == "seg_linear"]
+        launch = Launch(plan, "cpu")
+        done = [event for event in launch.events() if isinstance(event, Scored)]
+        assert not launch.outcome.failed and len(done) <= 1
+        (request,) = plan.requests
+        frame = scores(given[1])
+        (path,) = frame[frame.path.str.contains(request.stem, regex=False)].path
+        values[len(absent)] = read_predictions(path).scores
+    (own,) = [
+        made.store.subject(request.subject).path / "scores" / f"{request.stem}.npz"
+        for request in made.requests
+        if request.subject.startswith("backbones/pixels")
+        and (request.task, request.probe) == ("scenes-land", "seg_linear")
+    ]
+    assert (values[0] == read_predictions(own).scores).all()
+    moved = [np.abs(values[count] - values[0]).sum() for count in (1, 9)]
+    assert 0 < moved[0] < moved[1]
