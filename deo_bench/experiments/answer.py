@@ -70,6 +70,7 @@ def check_report(spec: ReportSpec, plan: Plan, where: str) -> None:
     labels = [row.label for row in plan.rows]
     try:
         spec.pick(labels)
+        spec.pick(labels, "segmentation")
         spec.group_path({path for row in plan.rows if row.kind == "cell" for path, _ in row.settings})
         if spec.pair is not None:
             # Entries look into every run of the store, which most reports need not wait for twice.

@@ -49,3 +49,5 @@ def test_rows_of_a_confusion_matrix_that_are_not_there_are_said_before_anything_
     check_report(ReportSpec(confusion=("weight=1.0",)), plan, "report.toml")
     with pytest.raises(UserError, match=r"report.toml: confusion: no row is called 'weight=1'.*weight=1.0"):
         check_report(ReportSpec(confusion=("weight=1",)), plan, "report.toml")
+    with pytest.raises(UserError, match=r"report.toml: segmentation: no row is called 'wait=\*'"):
+        check_report(ReportSpec(segmentation=("wait=*",)), plan, "report.toml")
