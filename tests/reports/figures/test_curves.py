@@ -93,3 +93,13 @@ def test_the_same_bytes_every_time() -> None:
         return curves_figure([Panel("cover", (curve("a", A),))], "steps", "here")
 
     assert encode(draw, "png") == encode(draw, "png")  # type: ignore[arg-type]
+
+
+def test_what_is_no_share_is_drawn_in_its_own_unit() -> None:
+    values = ((0, 150), (9, 120))
+    points = tuple((x, Estimate(value, value - 1, value + 1, 3, 4.0, is_share=False)) for x, value in values)
+    with styled():
+        panels = [Panel("cover", (curve("a", A),)), Panel("height", (Curve("a", ("ema",), points),))]
+        left, right = curves_figure(panels, "steps", "here").axes
+    assert (left.get_ylabel(), right.get_ylabel()) == ("percent", "own unit")
+    assert np.allclose(right.lines[0].get_xydata(), values) and right.get_ylim()[1] > 150

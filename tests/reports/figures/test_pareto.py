@@ -80,3 +80,17 @@ def test_the_same_bytes_every_time() -> None:
         return pareto_figure([panel()], "GMACs", "here")
 
     assert encode(draw, "svg") == encode(draw, "svg")  # type: ignore[arg-type]
+
+
+def test_what_is_no_share_is_drawn_in_its_own_unit() -> None:
+    """Beside a panel in percent, above what a share could be, and the best is the least."""
+    points = tuple(
+        Point(number, f"row {number}", (), cost, Estimate(value, value - 1, value + 1, 3, 4.0, is_share=False), True)
+        for number, cost, value in ((1, 2, 150.0), (2, 4, 140.0), (3, 5, 160.0))
+    )
+    with styled():
+        left, right = pareto_figure([panel(), Panel("height\nRMSE", points, -1)], "GMACs", "here").axes
+    assert (left.get_ylabel(), right.get_ylabel()) == ("percent", "own unit")
+    drawn = {line.get_label(): line.get_xydata() for line in right.lines}
+    assert np.allclose([drawn[str(number)][0][1] for number in (1, 2, 3)], [150, 140, 160])
+    assert np.allclose(drawn["front"], [(2, 150), (4, 140)]) and right.get_ylim()[1] > 160
