@@ -17,7 +17,7 @@ COLUMNS: dict[str, str] = {
     "task": "our name of it, a name of `OTHER_TASKS`, or of a mean",
     "probe": "the probe's name in our protocol, or what was used instead",
     "protocol": "an id of ours where every field is that record's, else `published:…`",
-    "metric": "accuracy, micro_map, macro_miou, f1 (micro or macro not said), mixed (of a mean), unstated",
+    "metric": "accuracy, micro_map, miou, f1 (micro or macro not said), mixed (of a mean), unstated",
     "value": "a share in [0, 1]",
     "low": "lower end of the source's 95 % interval, NaN where it states none",
     "high": "upper end of it",

@@ -48,7 +48,7 @@ def _record(row: Row, num_settings: int) -> dict[str, Any]:
     channels = row.whole("in chans")
     return {
         "source": row.path.name, "model": row.text("model"), "task": row.text("dataset"),
-        "probe": "finetune", "protocol": PROTOCOL, "metric": "macro_miou", "value": row.share("test metric"),
+        "probe": "finetune", "protocol": PROTOCOL, "metric": "miou", "value": row.share("test metric"),
         "bands": "rgb" if channels == 3 else f"{channels} bands", "band_set": "rgb" if channels == 3 else "",
         "partition": row.text("partition name").removesuffix(" train"), "seed": row.whole("seed"), "runs": 1,
         "seeds": 1, "confidence": "?", "measured": "backbone and decoder fine-tuned",

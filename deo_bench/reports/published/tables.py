@@ -14,7 +14,7 @@ from deo_bench.reports.statistics import Interquartile
 METRICS = {
     "accuracy": "accuracy",
     "micro_map": "micro-mAP",
-    "macro_miou": "macro mIoU",
+    "miou": "macro mIoU",
     "f1": "F1",
     "mixed": "of several metrics",
     "unstated": "metric not said",

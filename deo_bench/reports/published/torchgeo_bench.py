@@ -26,7 +26,7 @@ TWICE = "stands several times in the source, with different values"
 """How the note of such a number starts."""
 
 _NO_SCORE = ("profile", "intrinsic_dim")
-_METRICS = {"accuracy": "accuracy", "micro_mAP": "micro_map", "mIoU": "macro_miou"}
+_METRICS = {"accuracy": "accuracy", "micro_mAP": "micro_map", "mIoU": "miou"}
 _NORMALISE = {"bandspec_zscore": "dataset", "model_native": "native"}
 _LABEL_KINDS = {"accuracy": "single", "micro_map": "multi"}
 _NOT_SENTINEL2 = ("m-forestnet", "m-pv4ger")

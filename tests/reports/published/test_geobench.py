@@ -33,12 +33,12 @@ def test_every_run_is_a_row(write: Write) -> None:
     frame = read_geobench(write(GEOBENCH, runs([0.8, 0.7])))
     assert frame["value"].tolist() == [0.8, 0.7] and frame["seed"].tolist() == [0, 1]
     first = frame.iloc[0]
-    assert (first["metric"], first["partition"], first["band_set"]) == ("macro_miou", "1.00x", "rgb")
+    assert (first["metric"], first["partition"], first["band_set"]) == ("miou", "1.00x", "rgb")
     assert first["protocol"].startswith("published:")
 
 
 def test_a_mean_has_a_t_interval_over_its_runs(write: Write) -> None:
-    cell = cells_of(read_geobench(write(GEOBENCH, runs([0.70, 0.72, 0.74]))))["unet", "m-nz-cattle", "macro_miou"]
+    cell = cells_of(read_geobench(write(GEOBENCH, runs([0.70, 0.72, 0.74]))))["unet", "m-nz-cattle", "miou"]
     assert cell.value == pytest.approx(0.72) and cell.runs == cell.seeds == 3 and not cell.notes
     assert cell.half == pytest.approx(4.302653 * 0.02 / math.sqrt(3), rel=1e-6), "t of 2 degrees of freedom"
 
@@ -126,7 +126,7 @@ def test_means_of_the_real_file(geobench_file: Path) -> None:
     cells = cells_of(frame[frame["partition"] == "1.00x"])
     for model, means in MEANS.items():
         for task, mean in zip(TASKS, means, strict=True):
-            assert round(100 * (cells[model, task, "macro_miou"].value or 0), 2) == mean, f"{model}, {task}"
+            assert round(100 * (cells[model, task, "miou"].value or 0), 2) == mean, f"{model}, {task}"
 
 
 def test_cells_with_fewer_seeds_are_marked_in_the_real_file(geobench_file: Path) -> None:
