@@ -189,7 +189,7 @@ def test_data_that_are_there_and_that_are_not(call: Call, tmp_path: Path) -> Non
     assert found["data/m-so2sat"]["state"] == "missing" and found["data/m-so2sat"]["remedy"]
     assert "scenes-cover" in found["data/tasks"]["names"]
     said = call("doctor")
-    assert "missing  folder  " in said and "need the folder: m-bigearthnet" in said
+    assert "missing  folder  " in said and "need the folder: bigearthnet" in said
     found = told(call("doctor", "--json", "--data", str(tmp_path / "nowhere")))
     assert found["data/folder"]["state"] == "problem", "but the quickstart needs none"
 

@@ -114,7 +114,7 @@ def test_a_run_that_fails_is_exit_status_one(shell: Shell) -> None:
         (("run", "tiny.toml", "--data", "data", "--set", 'protocols=["tgb"]'), "unknown protocol 'tgb'"),
         (("run", "tiny.toml", "--data", "data", "--set", 'baselines=["image_stat"]'), "did you mean 'image_stats'"),
         (("run", "tiny.toml", "--data", "data", "--set", 'report="gone.toml"'), "gone.toml"),
-        (("score", "nobody", "--task", "m-eurosat"), "unknown run or backbone 'nobody'"),
+        (("score", "nobody", "--task", "m-eurosat"), "unknown run, backbone or file 'nobody'"),
         (("report", "nothing"), "no reports/nothing.toml"),
     ],
 )
