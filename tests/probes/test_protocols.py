@@ -91,8 +91,9 @@ HELD = {
         {**_NATIVE, **_FIVE, **_weighted(20), **_SCENES_LINEAR, "bootstrap": 1000, "merge": False},
     ),
     "scenes-dense-v1": Held(
-        "ours", "9137f7d7", "segmentation change",
-        {**_NATIVE, "seg_linear.head": "linear", "seg_conv.head": "conv", "seg_conv.hidden": 64, "seg_conv.batch": 16},
+        "ours", "a0ada686", "segmentation change",
+        {**_NATIVE, "seg_linear.head": "linear", "seg_conv.head": "conv", "seg_conv.hidden": 64, "seg_conv.batch": 16,
+         "seg_linear.learning_rate": 1e-2, "seg_conv.learning_rate": 1e-2},
     ),
     "tgb-v0.4": Held(
         "torchgeo-bench 0.4: conf/config.yaml, linear.py, knn.py", "8127978c", "single multi regression",
