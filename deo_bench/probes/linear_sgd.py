@@ -45,7 +45,7 @@ class LinearSgd(Probe):
         learning_rates: tuple[Positive, ...] = (0.5, 1.0, 10.0, 20.0),
         weight_decays: tuple[NonNegative, ...] = (0.0,),
         epochs: Count = 50,
-        warmup: NonNegative = 0,
+        warmup: NonNegative = 0.0,
         batch: Count = 256,
         momentum: NonNegative = 0.9,
         norm: bool = True,

@@ -30,7 +30,7 @@ class Pixels(Teacher):
         """The pixels, and their mean."""
         for level in levels:
             self.map_width(level)
-        return Features({"mean": pixels.mean((2, 3))}, dict.fromkeys(levels, pixels), self.default)
+        return Features({"mean": pixels.mean((2, 3))}, dict.fromkeys(levels, pixels.detach()), self.default)
 
     def map_width(self, level: str) -> int:
         """A channel a band."""

@@ -19,6 +19,7 @@ from deo_bench.experiments.named import runs_named
 from deo_bench.experiments.plan import Plan
 from deo_bench.experiments.single import plan_of_one
 from deo_bench.files import read_json, write_json
+from deo_bench.probes import Fit, Select
 from deo_bench.reports.build import build_tables
 from deo_bench.reports.cells import Scores
 from deo_bench.reports.frame import read_scores
@@ -198,9 +199,13 @@ def test_its_probes_see_both_backbones_vectors(made: Place) -> None:
     expected = np.concatenate(scaled, 1)
     np.testing.assert_allclose(joined(blocks, fit), expected, rtol=1e-4, atol=1e-5)
     rows = {role: np.asarray(pack.splits[role]) for role in ("fit", "select", "report")}
+    vectors = joined(blocks, fit)
+    assert pack.labels is not None
     for request in requests:
         found = np.load(plan.store.subject(bound).score_path(request.stem).with_suffix(".npz"))["scores"]
-        prediction = evaluator._on_features(request, pack, rows, joined(blocks, fit))
+        probe = registry.build("probe", request.probe_part.use, options=request.probe_part.options)
+        sides = {role: (vectors[rows[role]], pack.labels[rows[role]]) for role in ("fit", "select")}
+        prediction = probe.predict(Fit(*sides["fit"]), Select(*sides["select"]), vectors[rows["report"]], 3, False)
         np.testing.assert_allclose(found, prediction.scores, atol=1e-5)
 
 

@@ -94,7 +94,7 @@ def test_mistakes_are_one_line(finished: Place, export: Path, tmp_path: Path) ->
         plan_of_one("timm", *given, options={"modell": "test_vit"})
     (tmp_path / "text.pth").write_text("no weights")
     answer = CliRunner().invoke(
-        app, ["score", str(tmp_path / "text.pth"), "--task", "scenes-cover", "--store", str(tmp_path / "runs")]
+        app, ["score", str(tmp_path / "text.pth"), "--task", "npz", "--store", str(tmp_path / "runs")]
     )
     assert answer.exit_code != 0 and "Traceback" not in answer.output
     answer = CliRunner().invoke(app, ["score", "timm", "--task", "scenes-cover", "--set", "model"])

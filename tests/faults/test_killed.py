@@ -63,7 +63,7 @@ MOMENTS: dict[str, Arm | tuple[Arm, ...]] = {
     "run.json, half of its bytes written": halfway("run.json"),
     "run.json, between temporary file and name": before(os, "replace", to("run.json")),
     "run.json, with the state to resume from still there": before(shutil, "rmtree", of("resume")),
-    "an encoding pass": before(deo_bench.engine.embed, "resized", nth=2),
+    "an encoding pass": before(deo_bench.engine.embed, "images_of", nth=2),
     "the embeddings, between temporary file and name": before(os, "replace", to("embeddings"), nth=2),
     "a probe": before(Knn, "predict", nth=2),
     "a prediction, between temporary file and name": before(os, "replace", scores(".npz"), nth=2),

@@ -136,7 +136,10 @@ def test_every_band_has_a_group() -> None:
         for band in sensor:
             groups.setdefault(group_of(band.name), []).append(band.name)
     assert groups == {
-        "visible_nir": ["B01", "B02", "B03", "B04", "B08", "L1", "L2", "L3", "L4", "L5", "R", "G", "B"],
+        "visible_nir": [
+            *("B01", "B02", "B03", "B04", "B08", "L1", "L2", "L3", "L4", "L5"),
+            *("WV1", "WV2", "WV3", "WV4", "WV5", "WV6", "WV7", "WV8", "R", "G", "B"),
+        ],
         "red_edge": ["B05", "B06", "B07", "B8A", "B09"],
         "shortwave": ["B10", "B11", "B12", "L6", "L7"],
         "radar": ["VV", "VH"],

@@ -57,13 +57,16 @@ WORDS: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("data", "check", "gone.toml"), ("gone.toml: there is no such file",)),
     (("data", "pack", "tiny.toml", "--data", "torn"), ("torn/tiny.npz",)),
     # Scores
-    (("score", "zz", "--task", TASK), ("unknown run or backbone 'zz'", "best_snapshot")),
+    (("score", "zz", "--task", TASK), ("unknown run, backbone or file 'zz'", "best_snapshot")),
     (("score", "ema", "--task", TASK), ("'ema' follows a student", "--weights ema")),
     (("score", "run", "--task", TASK), ("teacher 'run' needs run = the name of a stored run",)),
     (("score", "dinov2_vitb14", "--task", TASK, "--data", "data"), ("its weights are not here", "hf download")),
     (("score", "image_stats", "--task", "m-eurosta"), ("--task.use: unknown task", "did you mean 'm-eurosat'?")),
     (("score", "image_stats", "--task", "3"), ("--task: expected a name or a table with use = …, got 3",)),
-    ((*SCORE[:-4], "--protocol", "x"), ("--protocol: unknown protocol 'x'", "scenes-v1, tgb-v0.4")),
+    (
+        (*SCORE[:-4], "--protocol", "x"),
+        ("--protocol: unknown protocol 'x'", "there are: calibration-v1, dinov3-logreg"),
+    ),
     ((*SCORE, "--bands", "rgbb"), ("bands: unknown band set 'rgbb'", "did you mean 'rgb'?")),
     ((*SCORE, "--weights", "emma"), ("weights.0: has to be 'student' or 'ema', got 'emma'",)),
     # Parts
