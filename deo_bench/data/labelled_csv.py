@@ -142,6 +142,8 @@ def _kind(
 ) -> Kind:
     if "later" in named or "mask" in named:
         return "change" if "later" in named else "segmentation"
+    split = named.get("split", "")
+    records = [each for each in records if not split or each[1][split].strip().lower() not in ("", "none")]
     values = [record[labels[0]] for _, record in records] if labels else []
     if indicators or any(";" in value for value in values):
         return "multi"
@@ -152,6 +154,10 @@ def _kind(
         if number(text := record[labels[0]]) is None:
             told = f"label {shown(text)} is no finite number, and {odd!r} elsewhere is"
             raise UserError(f'{where}: {told}; mend it, or say kind = "single" where labels are names')
+    if all(float(value).is_integer() for value in values):
+        where = next(where for where, record in records if record[labels[0]] == odd)
+        told = f"label {odd!r} is a whole number, and no number of a class is written so"
+        raise UserError(f'{where}: {told}; say kind = "single" or kind = "regression"')
     return "regression"
 
 

@@ -137,6 +137,11 @@ def levircd(of: str, root: Path) -> Scenes:
     sets = {split: open_set(of, root, split=split) for split in ROLES}
     places = [(split, place) for split, found in sets.items() for place in range(len(found))]
 
+    # torchgeo pairs what it finds in order, so that one file that lacks would shift all after it.
+    names = [sorted(path.name for path in (root / part).glob("*.png")) for part in ("A", "B", "label")]
+    if odd := sorted(set().union(*names) - set(names[0]).intersection(*names)):
+        raise UserError(f"{root}: {of}: {odd[0]} is not in all of A, B and label")
+
     def read(at: int) -> tuple[Dated, np.ndarray]:
         split, place = places[at]
         with _reading(of, root):

@@ -56,7 +56,7 @@ class Evaluator:
         way = WAYS[self.registry.get("probe", request.probe_part.use).facts.get("needs", "features")]
         answered = way(Case(request, pack, rows, probe, subject, fresh, self.kept, self.device))
         arrays = dict(answered.arrays)
-        if pack.groups is not None and len(arrays["truth"]) == len(rows["report"]):
+        if pack.groups is not None and answered.is_by_image:
             arrays["groups"] = pack.groups[rows["report"]]
         return _scored(request, pack, answered.chosen, arrays), arrays, answered.encoded
 
@@ -72,6 +72,8 @@ def _rows(pack: Pack, partition: str, task: str) -> dict[str, np.ndarray]:
         if partition not in pack.partitions:
             raise UserError(f"task {task!r} has no partition {partition!r}; it has {', '.join(pack.partitions)}")
         rows["fit"] = np.asarray(pack.partitions[partition])
+        if not len(rows["fit"]):
+            raise UserError(f"task {task!r}: partition {partition!r} is empty; there is nothing to fit on")
     return rows
 
 

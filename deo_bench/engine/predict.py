@@ -22,6 +22,7 @@ from deo_bench.probes.confusion import confusion_matrices
 from deo_bench.probes.dense import MapTuner
 from deo_bench.probes.images import ImageSource, LabelledImages
 from deo_bench.probes.maps import MapSource
+from deo_bench.probes.metrics import MEASURED
 from deo_bench.store.embeddings import Embeddings
 from deo_bench.students import Student
 
@@ -31,11 +32,15 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class Answered:
-    """A probe's predictions as they are kept: arrays by name, the settings chosen, and how many images were encoded."""
+    """A probe's predictions as they are kept: arrays by name, the settings chosen, and how many images were encoded.
+
+    is_by_image: whether the arrays have a row an image, or one a measurement.
+    """
 
     arrays: dict[str, Any]
     chosen: dict[str, Any] = field(default_factory=dict)
     encoded: int = 0
+    is_by_image: bool = True
 
 
 @dataclass(frozen=True)
@@ -238,12 +243,13 @@ def _trained(case: Case, backbone: Any, images: Callable[[str], ImageSource], no
 
 def _answered(case: Case, prediction: Prediction, encoded: int) -> Answered:
     truth, scores = case.labels[case.rows["report"]], prediction.scores.astype(np.float32)
-    if len(scores) != len(truth):  # what was measured repeatedly, not image by image
+    is_by_image = case.request.own_metric not in MEASURED
+    if not is_by_image:
         truth = np.zeros(len(scores), dtype=np.int64)
     arrays: dict[str, Any] = {"truth": truth, "scores": scores}
     if prediction.labels is not None:
         arrays["predicted"] = prediction.labels
-    return Answered(arrays, dict(prediction.chosen), encoded)
+    return Answered(arrays, dict(prediction.chosen), encoded, is_by_image)
 
 
 def _dense_answer(case: Case, maps: Any, chosen: dict[str, Any], encoded: int) -> Answered:

@@ -54,6 +54,9 @@ class View:
         places = [place for place, band in enumerate(wanted) if has_bands((*missing, *self.absent), (band,))]
         if len(places) == len(wanted):
             raise UserError(f"every band of {self.bands!r} is absent; nothing would be left to see")
+        if places and pixels.shape[1] > len(wanted):
+            who = type(backbone).__name__
+            raise UserError(f"{who} is shown more than its own bands; a protocol cannot take that away or fill it in")
         if places:
             pixels = pixels.clone()
             pixels[:, places] = 0

@@ -253,18 +253,27 @@ def _bands_for(plan: Plan, row: Row, have: tuple[str, ...], task: str, pad: bool
     """
     check_shown(row, have, plan.identifier, plan.store, task)
     fed = _fed(plan, row)
+    pad = pad and not _takes_any_bands(plan, row)
     asked = plan.experiment.settings.bands
     for name in asked:
         if not pad and not has_bands(have, band_set(name)):
             raise UserError(f"{plan.experiment.path}: bands: task {task!r} has no {name!r}; it has {', '.join(have)}")
     there = {name: sum(has_bands(have, (band,)) for band in band_set(name)) for name in fed}
     usable = [name for name in fed if there[name] == len(band_set(name)) or (pad and there[name])]
-    usable.sort(key=lambda name: (-there[name], -len(band_set(name)), name))
+    usable.sort(key=lambda name: (-there[name], len(band_set(name)), name))
     if asked and fed & set(asked):
         return tuple(name for name in asked if name in fed)
     if not usable:
         raise UserError(f"{plan.experiment.path}: task {task!r} has the bands of no set that the student is fed")
     return tuple(usable[:1])
+
+
+def _takes_any_bands(plan: Plan, row: Row) -> bool:
+    """Whether a row has no bands of its own, so that none of them can lack: a trivial baseline, a reference."""
+    if row.kind == "reference":
+        return True
+    needs = plan.experiment.registry.get("teacher", row.part.use).facts.get("needs") if row.part is not None else ""
+    return needs == "bands"
 
 
 def _fed(plan: Plan, row: Row) -> set[str]:
@@ -291,6 +300,8 @@ def _requests_of(
 ) -> list[Request]:
     registry = plan.experiment.registry
     offered = gives(row, registry)
+    if protocol.absent and not any(has_bands(band_set(bands), (band,)) for band in protocol.absent):
+        return []  # nothing of it would be gone
     if protocol.absent:  # what is joined with another's, or trains on images, sees them whole
         offered = () if row.kind == "bound" else tuple(each for each in offered if each != "network")
     if row.kind == "reference":
@@ -304,7 +315,9 @@ def _requests_of(
             for name, use in protocol.probes.items()
         }
     probes = {
-        name: part for name, part in probes.items() if _suits(registry.get("probe", part.use), label_kind, offered)
+        name: part
+        for name, part in probes.items()
+        if _suits(registry.get("probe", part.use), label_kind, offered, protocol.levels)
     }
     found = []
     for _, subject in row.subjects:
@@ -318,10 +331,13 @@ def _requests_of(
     return found
 
 
-def _suits(probe: Declaration, label_kind: str, given: tuple[str, ...]) -> bool:
-    """Whether a probe is fitted on such labels, and a row gives what it needs; to be trained on takes a network."""
-    needs = probe.facts.get("needs", "features")
-    wanted = {"features": "vectors", "truth": "vectors", "maps": "maps", "backbone": "network"}.get(needs)
+def _suits(probe: Declaration, label_kind: str, given: tuple[str, ...], levels: int) -> bool:
+    """Whether a probe is fitted on such labels, and a row gives what it needs; to be trained on takes a network.
+
+    levels: of a protocol whose vectors are made of maps.
+    """
+    needs, vectors = probe.facts.get("needs", "features"), "maps" if levels else "vectors"
+    wanted = {"features": vectors, "truth": vectors, "maps": "maps", "backbone": "network"}.get(needs)
     return label_kind in kinds_of(probe.facts) and (wanted is None or wanted in given)
 
 

@@ -13,7 +13,7 @@ from deo_bench.declarations import Count
 from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Prediction, Probe, Select, probe
 from deo_bench.probes.checks import check_features, check_split
-from deo_bench.probes.logistic import Weights, solve_path
+from deo_bench.probes.logistic import FAR, Weights, solve_path
 from deo_bench.probes.metrics import measure
 
 COLDEST, HOTTEST = 1e-2, 1e2
@@ -52,7 +52,7 @@ class Calibration(Probe):
         chosen: dict[str, Any] = {"c": float(self.grid[place])}
         temperature, is_multi = 1.0, fit.labels.ndim == 2
         if self.temperature == "select":
-            temperature = fitted_temperature(weights.logits(select.features).double(), select.labels)
+            temperature = fitted_temperature(*_known(weights, select))
             on_edge = on_edge or temperature in (COLDEST, HOTTEST)
             chosen["temperature"] = temperature
         scores = _probabilities(weights.logits(report).double() / temperature, is_multi)
@@ -71,6 +71,16 @@ class Calibration(Probe):
         return best[1], best[2]
 
 
+def _known(weights: Weights, select: Select) -> tuple[Tensor, np.ndarray]:
+    """Logits and labels of *select* without the classes that *fit* has not, or has everywhere: no temperature helps."""
+    logits, labels = weights.logits(select.features).double(), select.labels
+    known = (weights.bias.abs() < -FAR).cpu().numpy()
+    if labels.ndim == 2:
+        return logits[:, known], labels[:, known]
+    kept = known[labels.astype(np.int64)]
+    return logits[kept], labels[kept]
+
+
 def fitted_temperature(logits: Tensor, labels: np.ndarray) -> float:
     """The temperature at which logits [N, K] have the lowest cross-entropy with labels [N] or [N, K].
 
@@ -79,6 +89,8 @@ def fitted_temperature(logits: Tensor, labels: np.ndarray) -> float:
     """
     from scipy.optimize import brentq
 
+    if not logits.numel():
+        return 1.0
     low, high = -np.log(HOTTEST), -np.log(COLDEST)
     truth = torch.from_numpy(np.asarray(labels))
     truth = truth.double() if truth.ndim == 2 else F.one_hot(truth.long(), logits.shape[1]).double()

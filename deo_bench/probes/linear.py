@@ -26,6 +26,8 @@ class Linear(Probe):
     select. (CLIP's linear probe; torchgeo-bench's objective.)
     """
 
+    version = 2
+
     def __init__(
         self,
         *,
@@ -77,11 +79,11 @@ class Linear(Probe):
 
 
 def _scaling(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and spread of each feature; one that does not vary keeps its scale."""
+    """Mean and spread of each feature; one that does not vary, next to its own size, keeps its scale."""
     wide, rows = np.float64 if features.dtype == np.float64 else np.float32, Rows([features])
-    spread = rows.spread()
-    spread[spread <= 1e-6 * spread.max()] = 1
-    return rows.mean().astype(wide), spread.astype(wide)
+    spread, mean = rows.spread(), rows.mean()
+    spread[spread <= 1e-6 * np.abs(mean)] = 1
+    return mean.astype(wide), spread.astype(wide)
 
 
 def _probabilities(weights: Weights, features: Rows, is_multi: bool) -> np.ndarray:

@@ -98,7 +98,9 @@ class LogisticRegression:
         if start is None:
             return self.features.new_zeros(len(self.classes), self.features.shape[1])
         weight = start.weight[:, self.classes].to(self.features)
-        bias = start.bias[self.classes].to(self.features) + self.centre @ weight
+        bias = start.bias[self.classes].to(self.features)
+        # A class that the start never met is so sure of its absence that nothing curves there: it begins at zero.
+        bias = torch.where(bias.abs() >= -FAR, 0.0, bias) + self.centre @ weight
         return torch.cat([weight.T @ self.axes, bias[:, None]], 1)
 
     def _whole(self, values: Tensor, objective: float, passes: int) -> Weights:

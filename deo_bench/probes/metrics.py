@@ -14,6 +14,9 @@ from deo_bench.probes.confusion import change_f1, change_iou, miou, pixel_accura
 BLOCK = 1 << 22
 """Numbers held at once while a ranking is swept for many resamples."""
 
+MEASURED = ("mean_cost", "mean_rate")
+"""Metrics of what is measured of a backbone, once or repeatedly, and not image by image."""
+
 ECE_BINS = 15
 """Bins of the expected calibration error (Guo et al. 2017)."""
 

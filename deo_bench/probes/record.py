@@ -139,13 +139,12 @@ def _record(name: str, overrides: Mapping[str, Any], registry: Registry, where: 
         if kind in LABEL_KINDS and kind not in METRICS[metric].kinds:
             fitting = ", ".join(key for key, each in METRICS.items() if kind in each.kinds)
             raise UserError(f"{where}.metrics.{kind}: {metric!r} says nothing of such labels; say one of {fitting}")
-    for band in record.absent:
-        canonical(band)
+    absent = tuple(sorted({canonical(band) for band in record.absent}))
     probes = {
         key: ProbeUse(use=each.use, options=registry.options("probe", each.use, each.options, f"{where}.probes.{key}"))
         for key, each in record.probes.items()
     }
-    return record.model_copy(update={"probes": probes})
+    return record.model_copy(update={"probes": probes, "absent": absent})
 
 
 def _merged(base: ProtocolRecord, given: Any, registry: Registry, where: str) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import struct
+import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -37,6 +38,7 @@ EXPORT = "export"
 _MARK = b"deobench"
 _END = struct.Struct("<Q8s")
 _BLOCK = 1 << 24
+_DAY = 86_400.0
 _AROUND = 1024
 """More bytes than stand around an array."""
 
@@ -107,10 +109,21 @@ class Embeddings:
         return self.folder / f"{digest(dict(told), 24)}.npy"
 
     def _make_room(self, needed: int) -> None:
-        """Let the least recently used go until so many bytes more are within the limit."""
-        kept = sorted((path.stat().st_mtime_ns, path, path.stat().st_size) for path in self.folder.glob("[!.]*.npy"))
+        """Let the least recently used go until so many bytes more are within the limit.
+
+        What killed processes left half-written goes after a day.
+        """
+        for left in self.folder.glob(".*.tmp"):
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > _DAY:
+                    left.unlink()
+        kept = []
+        for path in self.folder.glob("[!.]*.npy"):
+            with contextlib.suppress(OSError):  # another process may be making room as well
+                status = path.stat()
+                kept.append((status.st_mtime_ns, path, status.st_size))
         total = sum(size for _, _, size in kept) + needed
-        for _, path, size in kept if needed <= self.limit else ():
+        for _, path, size in sorted(kept) if needed <= self.limit else ():
             if total <= self.limit:
                 return
             path.unlink(missing_ok=True)
@@ -118,9 +131,10 @@ class Embeddings:
 
     def _tell_same(self, path: Path, told: Mapping[str, Any], sha256: str) -> None:
         """Warn of another entry with the same bytes: the switch between the two did nothing."""
-        if not path.is_file():
+        try:
+            size = path.stat().st_size
+        except OSError:
             return
-        size = path.stat().st_size
         for other in self.folder.glob("[!.]*.npy"):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 if other == path or abs(other.stat().st_size - size) > _AROUND:
@@ -138,7 +152,7 @@ class _Writing:
 
     def __init__(self, folder: Path, count: int) -> None:
         self.path = folder / f".{uuid4().hex[:16]}.{os.getpid()}.tmp"
-        self.count, self.rows, self.digest = count, 0, hashlib.sha256()
+        self.count, self.rows, self.start, self.digest = count, 0, 0, hashlib.sha256()
         self.shape: tuple[int, ...] = ()
         self.dtype = np.dtype("f4")
         self.stream: IO[bytes] | None = None
@@ -146,7 +160,7 @@ class _Writing:
     def __enter__(self) -> _Writing:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.stream = self.path.open("wb")
+            self.stream = self.path.open("w+b")
         except OSError as error:
             raise cannot_write(self.path.parent, error) from error
         return self
@@ -174,6 +188,7 @@ class _Writing:
             if not self.rows:
                 header = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.count, *self.shape)}
                 np.lib.format.write_array_header_1_0(self.stream, header)
+                self.start = self.stream.tell()
             content = np.ascontiguousarray(rows)
             self.stream.write(content.data)
         except OSError as error:
@@ -189,13 +204,15 @@ class _Writing:
             self.stream.write(about + _END.pack(len(about), _MARK))
             self.stream.flush()
             os.fsync(self.stream.fileno())
-            if not is_kept:
-                return _mapped(self.path)[0]
-            os.replace(self.path, path)  # noqa: PTH105 (tests of kills patch this name)
+            shape = (self.count, *self.shape)
+            array = np.memmap(self.stream, dtype=self.dtype, mode="r", offset=self.start, shape=shape)
+            if is_kept:
+                with contextlib.suppress(FileNotFoundError):  # the cache was deleted meanwhile: the array lives on here
+                    os.replace(self.path, path)  # noqa: PTH105 (tests of kills patch this name)
+                    _verified.add(_stamp(path))
         except OSError as error:
             raise cannot_write(path, error) from error
-        _verified.add(_stamp(path))
-        return _mapped(path)[0]
+        return array
 
 
 def _mapped(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
@@ -252,8 +269,10 @@ def _reason(error: Exception) -> str:
 
 
 def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
-    """What two entries differ in, in words; nothing where that is the device alone, or a copy of the weights."""
-    keys = [key for key in sorted({*one, *other}) if one.get(key) != other.get(key) and key != "device"]
+    """What two entries differ in, in words; nothing where that is no switch: the device, a
+    map's place among those asked for, a copy of the weights.
+    """
+    keys = [key for key in sorted({*one, *other}) if one.get(key) != other.get(key) and key not in ("device", "map")]
     if keys == ["weights"] and any(str(each["weights"]).startswith(EXPORT) for each in (one, other)):
         return ""
     return "; ".join(f"{key} = {one.get(key)} and {other.get(key)}" for key in keys)

@@ -118,3 +118,24 @@ def test_a_switch_that_does_nothing_is_told(made: Place, run: Run) -> None:
 def test_what_a_protocol_takes_away_is_a_band(made: Place, run: Run) -> None:
     with pytest.raises(UserError, match="B99"):
         scored(made, run, {"absent": ["B99"]})
+
+
+def test_a_band_is_taken_away_by_any_of_its_names(made: Place, run: Run) -> None:
+    told, _ = scored(made, run, {"absent": ["nir", "B8A", "B11", "B12"]})
+    assert told.requests[0].protocol.absent == ("B08", "B11", "B12", "B8A")
+    same, done = scored(made, run, {"absent": ["B12", "B11", "B8A", "B08"]})
+    assert same.requests[0].protocol.id == told.requests[0].protocol.id and not done
+
+
+def test_where_nothing_would_be_gone_nothing_is_asked_for(made: Place, run: Run) -> None:
+    plan = plan_of_one(run.name, [TASK], [{**KNN, "absent": ["B01"]}], made.store, made.data)  # type: ignore[list-item]
+    assert not plan.requests
+
+
+def test_vectors_made_of_maps_are_asked_of_what_has_maps(made: Place) -> None:
+    protocol = {**KNN, "levels": 1}
+    rows = {}
+    for name in ("image_stats", "pixels", "random_conv"):
+        plan = plan_of_one(name, [TASK], [protocol], made.store, made.data, bands=["rgb"])  # type: ignore[list-item]
+        rows[name] = len(plan.requests) > 0
+    assert rows == {"image_stats": False, "pixels": True, "random_conv": True}

@@ -139,3 +139,17 @@ def test_mistakes_are_one_line(splits) -> None:
         Calibration(num_c=1).predict(fit, Select(select.features[:0], select.labels[:0]), report, K, True)
     with pytest.raises(UserError, match="the report split are not finite"):
         Calibration(num_c=1).predict(fit, select, np.full_like(report, np.nan), K, True)
+
+
+def test_a_class_that_fit_lacks_says_nothing_of_the_temperature() -> None:
+    draws = np.random.default_rng(3)
+    labels = draws.integers(0, 4, 300)
+    features = (2 * np.eye(4)[labels] + draws.normal(size=(300, 4))).astype(np.float32)
+    seen = np.flatnonzero(labels[:150] > 0)
+    fit, select = Fit(features[seen], labels[seen]), Select(features[150:250], labels[150:250])
+    probe = Calibration(temperature="select", num_c=1, log10_low=2, log10_high=2)
+    whole = probe.predict(fit, select, features[250:], 4, False)
+    kept = np.flatnonzero(select.labels > 0)
+    without = Select(select.features[kept], select.labels[kept])
+    fewer = probe.predict(fit, without, features[250:], 4, False)
+    assert whole.chosen["temperature"] == fewer.chosen["temperature"] and 0.2 < whole.chosen["temperature"] < 20

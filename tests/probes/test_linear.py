@@ -115,3 +115,26 @@ def test_mistakes_are_one_line(splits):
         Linear().predict(Fit(fit.features, fit.labels % 2), select, report, 2, False)
     with pytest.raises(UserError, match="C must ascend"):
         Linear(log10_low=2, log10_high=1)
+
+
+def test_a_label_that_only_select_has_is_learnt_in_the_refit() -> None:
+    """Its bias after *fit* lies at infinity, where nothing curves: a refit from there would stay."""
+    draws = np.random.default_rng(5)
+    features = draws.normal(size=(900, 6)).astype(np.float32)
+    labels = (features[:, :4] + draws.normal(size=(900, 4)) > 0).astype(np.uint8)
+    labels[:200, 2] = 0
+    fit, select = Fit(features[:200], labels[:200]), Select(features[200:600], labels[200:600])
+    refitted = Linear(num_c=1, log10_low=0, log10_high=0).predict(fit, select, features[600:], 4, True)
+    both = Fit(features[:600], labels[:600])
+    cold = Linear(num_c=1, log10_low=0, log10_high=0).predict(both, select, features[600:], 4, False)
+    np.testing.assert_allclose(refitted.scores, cold.scores, atol=1e-3)
+    assert refitted.scores[:, 2].std() > 0.1
+
+
+def test_a_small_feature_beside_a_large_one_is_scaled() -> None:
+    draws = np.random.default_rng(6)
+    labels = draws.integers(0, 2, 400)
+    features = np.stack([1e5 * draws.normal(size=400), 1e-4 * (labels + 0.2 * draws.normal(size=400))], 1)
+    fit, select = Fit(features[:200], labels[:200]), Select(features[200:300], labels[200:300])
+    found = Linear(num_c=3, log10_low=-1, log10_high=1, standardise=True).predict(fit, select, features[300:], 2, False)
+    assert (found.labels == labels[300:]).mean() > 0.9

@@ -120,7 +120,7 @@ HELD = {
         },
     ),
     "dofa-linear": Held(
-        "DOFA, section on linear probing", "3e5a8846", "single multi",
+        "DOFA, section on linear probing", "5c4f2d50", "single multi",
         {**_Z_SCORE, **_of("linear_sgd", {
             "optimiser": "lars", "learning_rates": [0.5, 1.0, 10.0, 20.0], "epochs": 50, "schedule": "cosine",
             "norm": True, "weight_decays": [0.0],
@@ -131,7 +131,7 @@ HELD = {
         {**_PANGAEA, **_weighted(200, 0.1), "levels": 4, "window": None, "metrics.multi": "micro_f1"},
     ),
     "pangaea-linear": Held(
-        "PANGAEA: configs/task/linear_classification.yaml, optimizer/adamw, lr_scheduler/multi_step_lr", "8469bce0",
+        "PANGAEA: configs/task/linear_classification.yaml, optimizer/adamw, lr_scheduler/multi_step_lr", "c71db15d",
         "single multi",
         {**_PANGAEA, "levels": 4, "metrics.single": "accuracy", "metrics.multi": "micro_f1", **_of("linear_sgd", {
             "optimiser": "adamw", "weight_decays": [0.05], "epochs": 50, "batch": 8, "norm": False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -155,3 +156,38 @@ def test_what_an_entry_says_of_itself_is_plain(kept: Embeddings) -> None:
     content = only(kept).read_bytes()
     about = json.loads(content[content.rindex(b'{"sha256"') : -16])
     assert about["told"] == TOLD
+
+
+def test_what_a_killed_process_left_goes_after_a_day(kept: Embeddings) -> None:
+    keep(kept)
+    old, new = kept.folder / ".a.1.tmp", kept.folder / ".b.2.tmp"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    keep(kept, TOLD | {"step": 1}, seed=1)
+    assert not old.exists() and new.exists()
+
+
+def test_another_process_may_make_room_at_the_same_time(kept: Embeddings, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(kept)
+    real = Path.stat
+
+    def gone(self: Path, **given: Any) -> os.stat_result:
+        if self.name == kept._path(TOLD).name:
+            raise FileNotFoundError(self)
+        return real(self, **given)
+
+    monkeypatch.setattr(Path, "stat", gone)
+    assert len(keep(kept, TOLD | {"step": 1}, seed=1)) == 10
+
+
+def test_a_cache_deleted_meanwhile_is_no_loss(kept: Embeddings) -> None:
+    rows = np.ones((4, 2), np.float32)
+
+    def blocks() -> Any:
+        yield [rows]
+        shutil.rmtree(kept.folder)
+        yield [2 * rows]
+
+    made = kept.keep([TOLD], 8, blocks())[0]
+    assert_array_equal(made, np.concatenate([rows, 2 * rows]))

@@ -302,3 +302,16 @@ def test_hostile_tables_end_with_a_pack_or_one_line(
             assert set(folder.pack(kind=kind).splits) == {"fit", "select", "report"}
         except UserError as error:
             assert "\n" not in str(error)
+
+
+def test_numbers_that_could_be_classes_are_asked_about(folder: Folder) -> None:
+    for written in ("1.0", "-1"):
+        folder.table("file,label,split", FILES, [written, 0, 1, 0, 1, 0], SPLITS)
+        with pytest.raises(UserError, match=f"row 2: label '{written}' is a whole number, .* say kind = \"single\""):
+            folder.pack()
+        assert folder.pack(kind="regression").label_kind == "regression"
+
+
+def test_a_row_without_a_split_says_nothing_of_the_kind(folder: Folder) -> None:
+    folder.table("file,label,split", FILES, [0.5, 1, 2, 3, 4, ""], [*SPLITS[:-1], "none"])
+    assert folder.pack().label_kind == "regression"

@@ -204,6 +204,7 @@ FAULTS: list[tuple[str, str, Callable[[Path], Any], str]] = [
     ("levircd", "B/val_1.png", other_size, "RuntimeError: stack expects each tensor to be equal size"),
     ("levircd", "label/test_0.png", other_size, r"levircd, scene 4: image and label are .* expected \(4, 4\)"),
     ("levircd", "A/train_0.png", lambda path: path.write_bytes(b""), "UnidentifiedImageError"),
+    ("levircd", "B/train_0.png", lambda path: path.unlink(), "LEVIRCD: train_0.png is not in all of A, B and label"),
     ("oscd", f"{ONERA} Images/b/imgs_2_rect/B8A.tif", remove, "IndexError"),
     ("oscd", f"{ONERA} Test Labels", remove, "has no Onera .* Test Labels"),
     ("pastis", "PASTIS-R/ANNOTATIONS/TARGET_10003.npy", remove, "FileNotFoundError.*TARGET_10003"),
