@@ -177,9 +177,9 @@ PROTOCOLS = {
         },
     },
     # `size` is the side that a window is shown at, where images are smaller than it. A state is looked at after every 5
-    # epochs, as there, but not before the first, and through the middle window alone. Theirs lays as few windows as cover
-    # a test image and averages logits, and a class that is nowhere counts 0 in its mIoU; ours overlap by half, average
-    # probabilities, and leave such a class out.
+    # epochs, as there, but not before the first, and through the middle window alone. Theirs lays as few windows as
+    # cover a test image and averages logits, and a class that is nowhere counts 0 in its mIoU; ours overlap by half,
+    # average probabilities, and leave such a class out.
     "pangaea-upernet": {
         "summary": "PANGAEA's segmentation: UPerNet of 512 on 4 frozen levels, crops and sliding windows, 80 epochs.",
         "paper": "2412.04204",
