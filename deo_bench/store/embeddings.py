@@ -167,7 +167,8 @@ class _Writing:
 
     def __exit__(self, *_: object) -> None:
         assert self.stream is not None
-        self.stream.close()
+        with contextlib.suppress(OSError):  # on a full disk it tries to write the rest once more
+            self.stream.close()
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
 

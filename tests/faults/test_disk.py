@@ -32,7 +32,7 @@ MOMENTS: dict[str, Arm] = {
     "before the second checkpoint": before(Recorder, "checkpoint", nth=2),
     "before the weights": before(Recorder, "finish"),
     "between the weights and run.json": after(Recorder, "keep", nth=2),
-    "before embeddings": before(deo_bench.engine.embed, "encode", nth=2),
+    "before embeddings": before(deo_bench.engine.embed, "encoded", nth=2),
     "before a score": before(Subject, "write_score", nth=2),
 }
 
