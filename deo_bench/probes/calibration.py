@@ -13,7 +13,7 @@ from deo_bench.declarations import Count
 from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Prediction, Probe, Select, probe
 from deo_bench.probes.checks import check_features, check_split
-from deo_bench.probes.logistic import FAR, Weights, solve_path
+from deo_bench.probes.logistic import Weights, solve_path
 from deo_bench.probes.metrics import measure
 
 COLDEST, HOTTEST = 1e-2, 1e2
@@ -74,7 +74,7 @@ class Calibration(Probe):
 def _known(weights: Weights, select: Select) -> tuple[Tensor, np.ndarray]:
     """Logits and labels of *select* without the classes that *fit* has not, or has everywhere: no temperature helps."""
     logits, labels = weights.logits(select.features).double(), select.labels
-    known = (weights.bias.abs() < -FAR).cpu().numpy()
+    known = weights.met.cpu().numpy()
     if labels.ndim == 2:
         return logits[:, known], labels[:, known]
     kept = known[labels.astype(np.int64)]

@@ -39,6 +39,11 @@ class Weights:
     objective: float
     passes: int = 0
 
+    @property
+    def met(self) -> Tensor:
+        """Which classes [K] the labels decided: those that they never held, or held always, lie at infinity."""
+        return self.bias.abs() < -FAR
+
     def logits(self, features: np.ndarray | Rows) -> Tensor:
         """Logits [N, K] of features [N, D]."""
         return torch.cat([rows @ self.weight + self.bias for _, rows in _blocks(features, self.weight.dtype)])
@@ -98,9 +103,8 @@ class LogisticRegression:
         if start is None:
             return self.features.new_zeros(len(self.classes), self.features.shape[1])
         weight = start.weight[:, self.classes].to(self.features)
-        bias = start.bias[self.classes].to(self.features)
         # A class that the start never met is so sure of its absence that nothing curves there: it begins at zero.
-        bias = torch.where(bias.abs() >= -FAR, 0.0, bias) + self.centre @ weight
+        bias = torch.where(start.met, start.bias, 0.0)[self.classes].to(self.features) + self.centre @ weight
         return torch.cat([weight.T @ self.axes, bias[:, None]], 1)
 
     def _whole(self, values: Tensor, objective: float, passes: int) -> Weights:
