@@ -12,9 +12,9 @@ from torch.nn import functional as F
 from deo_bench.declarations import Count
 from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Prediction, Probe, Select, probe
+from deo_bench.probes._chosen import best_on_select, probabilities
 from deo_bench.probes.checks import check_features, check_split
-from deo_bench.probes.logistic import Weights, solve_path
-from deo_bench.probes.metrics import measure
+from deo_bench.probes.logistic import Weights
 
 COLDEST, HOTTEST = 1e-2, 1e2
 """Temperatures that are looked at: where the classifier is always right, or no better than chance, there is no best."""
@@ -47,7 +47,9 @@ class Calibration(Probe):
         check_split(fit.features, fit.labels, num_classes, "fit", None)
         check_split(select.features, select.labels, num_classes, "select", width)
         check_features(report, "report", width)
-        place, weights = self._choose(fit, select, num_classes)
+        place, weights = best_on_select(
+            fit.features, fit.labels, select.features, select.labels, num_classes, self.grid.tolist()
+        )
         on_edge = len(self.grid) > 1 and place in (0, len(self.grid) - 1)
         chosen: dict[str, Any] = {"c": float(self.grid[place])}
         temperature, is_multi = 1.0, fit.labels.ndim == 2
@@ -55,20 +57,8 @@ class Calibration(Probe):
             temperature = fitted_temperature(*_known(weights, select))
             on_edge = on_edge or temperature in (COLDEST, HOTTEST)
             chosen["temperature"] = temperature
-        scores = _probabilities(weights.logits(report).double() / temperature, is_multi)
+        scores = probabilities(weights.logits(report).double() / temperature, is_multi)
         return Prediction(scores, None if is_multi else scores.argmax(1), {**chosen, "on_edge": on_edge})
-
-    def _choose(self, fit: Fit, select: Select, num_classes: int) -> tuple[int, Weights]:
-        """The first place in the grid that is best on *select*, and the weights there."""
-        is_multi = fit.labels.ndim == 2
-        best: tuple[float, int, Weights] | None = None
-        for place, weights in enumerate(solve_path(fit.features, fit.labels, num_classes, self.grid.tolist())):
-            scores = _probabilities(weights.logits(select.features).double(), is_multi)
-            value = float(measure("micro_map" if is_multi else "accuracy", select.labels, scores)[0])
-            if best is None or value > best[0]:
-                best = value, place, weights
-        assert best is not None
-        return best[1], best[2]
 
 
 def _known(weights: Weights, select: Select) -> tuple[Tensor, np.ndarray]:
@@ -105,7 +95,3 @@ def fitted_temperature(logits: Tensor, labels: np.ndarray) -> float:
     if slope(high) <= 0:
         return COLDEST
     return float(np.exp(-brentq(slope, low, high, xtol=1e-12)))
-
-
-def _probabilities(logits: Tensor, is_multi: bool) -> np.ndarray:
-    return (logits.sigmoid() if is_multi else logits.softmax(1)).numpy()

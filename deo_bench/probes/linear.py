@@ -9,9 +9,9 @@ import numpy as np
 from deo_bench.declarations import Count
 from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Prediction, Probe, Select, probe
+from deo_bench.probes._chosen import best_on_select, probabilities
 from deo_bench.probes.checks import check_features, check_split
-from deo_bench.probes.logistic import LogisticRegression, Weights, solve_path
-from deo_bench.probes.metrics import measure
+from deo_bench.probes.logistic import LogisticRegression
 from deo_bench.probes.rows import Rows
 
 
@@ -51,41 +51,20 @@ class Linear(Probe):
             check_split(select.features, select.labels, num_classes, "select", width)
         scaling = _scaling(fit.features) if self.standardise else (None, None)
         train, valid, test = (Rows([each], *scaling) for each in (fit.features, select.features, report))
-        place, weights = self._choose(train, fit.labels, valid, select.labels, num_classes)
+        place, weights = best_on_select(
+            train, fit.labels, valid, select.labels, num_classes, self.grid.tolist(), self.double
+        )
         if merge and len(valid):
             both = Rows([fit.features, select.features], *scaling)
             labels = np.concatenate([fit.labels, select.labels])
             weights = LogisticRegression(both, labels, num_classes, self.double).solve(self.grid[place], weights)
-        scores = _probabilities(weights, test, fit.labels.ndim == 2)
+        scores = probabilities(weights.logits(test), fit.labels.ndim == 2)
         on_edge = len(self.grid) > 1 and place in (0, len(self.grid) - 1)
         chosen: dict[str, Any] = {"c": float(self.grid[place]), "on_edge": on_edge}
         return Prediction(scores, scores.argmax(1) if fit.labels.ndim == 1 else None, chosen)
-
-    def _choose(
-        self, train: Rows, labels: np.ndarray, valid: Rows, truth: np.ndarray, num_classes: int
-    ) -> tuple[int, Weights]:
-        """The place in the grid that is best on *select*, and the weights there."""
-        metric, is_multi = ("micro_map", True) if labels.ndim == 2 else ("accuracy", False)
-        best: tuple[float, int, Weights] | None = None
-        path = solve_path(train, labels, num_classes, self.grid.tolist(), self.double)
-        for place, weights in enumerate(path):
-            value = 0.0
-            if len(self.grid) > 1:
-                value = float(measure(metric, truth, _probabilities(weights, valid, is_multi))[0])
-            if best is None or value > best[0]:
-                best = value, place, weights
-        assert best is not None
-        return best[1], best[2]
 
 
 def _scaling(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and spread of each feature; one that does not vary, next to its own size, keeps its scale."""
     wide, rows = np.float64 if features.dtype == np.float64 else np.float32, Rows([features])
-    spread, mean = rows.spread(), rows.mean()
-    spread[spread <= 1e-6 * np.abs(mean)] = 1
-    return mean.astype(wide), spread.astype(wide)
-
-
-def _probabilities(weights: Weights, features: Rows, is_multi: bool) -> np.ndarray:
-    logits = weights.logits(features).double()
-    return (logits.sigmoid() if is_multi else logits.softmax(1)).numpy()
+    return rows.mean().astype(wide), rows.own_scale().astype(wide)

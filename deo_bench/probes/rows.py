@@ -52,6 +52,11 @@ class Rows:
         """Mean [D] in float64."""
         return np.asarray(sum(block.sum(0, dtype=np.float64) for _, block in self.blocks()) / len(self))
 
+    def own_scale(self) -> np.ndarray:
+        """What each feature [D] is divided by to be of spread 1; one that does not vary, next to its size, by 1."""
+        spread = self.spread()
+        return np.where(spread <= 1e-6 * np.abs(self.mean()), 1.0, spread)
+
     def spread(self) -> np.ndarray:
         """Standard deviation [D] in float64."""
         centre = self.mean()

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression as Reference
 from threadpoolctl import threadpool_limits
 
 from deo_bench.errors import UserError
-from deo_bench.probes import Fit, Select, linear
+from deo_bench.probes import Fit, Select, _chosen
 from deo_bench.probes.linear import Linear
 from deo_bench.probes.metrics import measure
 
@@ -62,7 +62,7 @@ def test_several_labels_are_chosen_by_micro_map(splits, monkeypatch):
     fit, select, report = splits
     several = [np.stack([each.labels == 0, each.labels > 0], 1).astype(np.uint8) for each in (fit, select)]
     asked = []
-    monkeypatch.setattr(linear, "measure", lambda name, *given: asked.append(name) or measure(name, *given))
+    monkeypatch.setattr(_chosen, "measure", lambda name, *given: asked.append(name) or measure(name, *given))
     probe = Linear(num_c=5, log10_low=-2, log10_high=2)
     found = probe.predict(Fit(fit.features, several[0]), Select(select.features, several[1]), report, 2, False)
     values = []
@@ -103,7 +103,7 @@ def test_standardising_makes_the_scale_of_features_irrelevant(splits):
 
 def test_equal_values_keep_the_first(splits, monkeypatch):
     fit, select, report = splits
-    monkeypatch.setattr(linear, "measure", lambda *_: np.array([0.5]))
+    monkeypatch.setattr(_chosen, "measure", lambda *_: np.array([0.5]))
     assert Linear(num_c=4, log10_low=-3, log10_high=0).predict(fit, select, report, K, False).chosen["c"] == 1e-3
 
 
