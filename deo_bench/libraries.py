@@ -8,7 +8,7 @@ from typing import Any
 
 from deo_bench.errors import MissingInput
 
-EXTRAS = {"open_clip": "clip", "torchgeo": "geo"}
+EXTRAS = {"cmaes": "cmaes", "open_clip": "clip", "psycopg": "postgresql", "torchgeo": "geo"}
 """The extra of this project that brings a library, by the name it is imported by."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from deo_bench.probes.record import ProbeUse, ProtocolRecord
 from deo_bench.recipe import PartTable, digest
@@ -32,7 +32,8 @@ class Request:
 
     task: its name in tables; task_part: what it is; task_content: its fingerprint; probe: its name in the protocol;
     probe_part: what that is; weights: `student`, `ema` or `file`; step: of kept weights, none for the last; label_kind:
-    of the task; own_metric: the probe's, where it has one.
+    of the task; own_metric: the probe's, where it has one; role: the split that is predicted, which for a sweep is
+    *select*: fitted on *fit*, refitted on nothing more.
     """
 
     subject: str
@@ -49,6 +50,7 @@ class Request:
     partition: str = "default"
     label_kind: str = "single"
     own_metric: str = ""
+    role: Literal["report", "select"] = "report"
 
     @property
     def metric(self) -> str:
@@ -70,6 +72,8 @@ class Request:
             "weights": [self.weights, self.step],
             "version": EVALUATION_VERSION,
         }
+        if self.role != "report":
+            told["role"] = self.role
         return digest(told, 8)
 
     @property

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le, Lt
+from annotated_types import Ge, Le
 from pydantic import ConfigDict, Field
 
 from deo_bench.bands import BAND_SETS
 from deo_bench.declarations import PART_NAME, Count, Whole
 from deo_bench.errors import UserError, nearest, shown, unknown
 from deo_bench.experiments.expect import Expect
+from deo_bench.experiments.sweep.settings import Seed, Sweep
 from deo_bench.probes.record import ProtocolRecord
 from deo_bench.probes.record import resolve as resolve_protocol
 from deo_bench.recipe import Located, PartTable, find_preset, merge, parse_value, part, read_toml, set_path
@@ -29,8 +30,6 @@ NOT_PARTS = ("majority", "untrained", "supervised")
 
 MOST_MAPS = 16
 """Images that a figure of maps can show, a row each."""
-
-Seed = Annotated[Whole, Ge(0), Lt(2**32)]
 
 
 class Cell(Table):
@@ -69,6 +68,7 @@ class Settings(Table):
     cells: tuple[Cell, ...] = ()
     exclude: tuple[dict[str, Any], ...] = ()
     expect: tuple[Expect, ...] = ()
+    sweep: Sweep | None = None
 
 
 @dataclass(frozen=True)
