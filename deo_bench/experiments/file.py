@@ -81,13 +81,17 @@ class NamedTask:
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment as read: its settings, the tables of its recipe, and the registry with its own parts."""
+    """An experiment as read: its settings, the tables of its recipe, and the registry with its own parts.
+
+    grid, space: as written, whose strings know the folder that paths in them start from.
+    """
 
     path: Path
     settings: Settings
     recipe: dict[str, Any]
     grid: dict[str, Any]
     registry: Registry
+    space: dict[str, Any] = field(default_factory=dict)
     tasks: tuple[NamedTask, ...] = ()
     protocols: tuple[ProtocolRecord, ...] = ()
     baselines: tuple[PartTable, ...] = field(default=())
@@ -124,6 +128,7 @@ def read_experiment(name: str, overrides: Sequence[str] = (), seeds: Sequence[in
         recipe=recipe,
         grid={key: raw[key] for key in ("grid", "zip", "cells", "exclude") if key in raw},
         registry=registry,
+        space=raw["sweep"]["space"] if settings.sweep else {},
         tasks=tasks,
         protocols=tuple(_protocol(item, registry, str(path)) for item in settings.protocols),
         baselines=tuple(_baseline(item, registry, f"{path}: baselines") for item in raw.get("baselines", BASELINES)),
