@@ -6,7 +6,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from deo_bench.errors import UserError, nearest, shown
@@ -21,12 +21,16 @@ MOST_CELLS = 10_000
 
 @dataclass(frozen=True)
 class GridCell:
-    """One cell: its label (what varies in it), its settings by dotted path, its resolved recipe and its seeds."""
+    """One cell: its label (what varies in it), its settings by dotted path, its resolved recipe and its seeds.
+
+    written: the settings as the file has them, whose strings know the folder that paths in them start from.
+    """
 
     label: str
     settings: tuple[Setting, ...]
     recipe: Recipe
     seeds: tuple[int, ...]
+    written: tuple[Setting, ...] = field(default=(), repr=False)
 
 
 def cells_of(experiment: Experiment) -> list[GridCell]:
@@ -60,12 +64,21 @@ def cells_of(experiment: Experiment) -> list[GridCell]:
 
 
 def _cell(experiment: Experiment, label: str, choice: tuple[Setting, ...], seeds: Sequence[int]) -> GridCell:
-    tables = experiment.recipe
-    # Parts first: an option of a part that the same cell chooses must find that part in place.
-    for path, value in sorted(choice, key=lambda setting: not setting[0].endswith((".use", ".loss"))):
-        tables = set_path(tables, path, value)
+    tables = laid_over(experiment.recipe, dict(choice))
     settings = tuple((path, plain(value)) for path, value in choice)
-    return GridCell(label, settings, resolve(tables, experiment.registry, str(experiment.path)), tuple(seeds))
+    recipe = resolve(tables, experiment.registry, str(experiment.path))
+    return GridCell(label, settings, recipe, tuple(seeds), choice)
+
+
+def laid_over(tables: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables with values laid over them by dotted path, parts first.
+
+    An option of a part that the same settings choose must find that part in place; else in the order of settings.
+    """
+    laid = dict(tables)
+    for path, value in sorted(settings.items(), key=lambda setting: not setting[0].endswith((".use", ".loss"))):
+        laid = set_path(laid, path, value)
+    return laid
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[Setting]:

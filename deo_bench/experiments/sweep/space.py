@@ -9,11 +9,14 @@ from typing import Any
 
 from deo_bench.errors import UserError
 from deo_bench.experiments.file import Experiment
+from deo_bench.experiments.grid import GridCell, laid_over
 from deo_bench.experiments.sweep.dimension import Dimension, Suggests, Told
 from deo_bench.experiments.sweep.reading import read_dimensions
-from deo_bench.recipe import Recipe, set_path
+from deo_bench.recipe import Recipe
 from deo_bench.recipe.naming import short_names
 from deo_bench.reports.searched import Axis
+
+__all__ = ["Dimension", "Space", "laid_over", "read_space", "space_of", "tables_of"]
 
 MOST_POINTS = 10_000
 """Of a space that is searched as a grid."""
@@ -118,15 +121,9 @@ def space_of(experiment: Experiment) -> Space:
     return read_space(experiment.space, f"{experiment.path}: sweep.space")
 
 
-def laid_over(tables: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables with values laid over them by dotted path, parts first, as a grid's cells are made.
-
-    An option of a part that the same settings choose must find that part in place; else in the order of settings.
-    """
-    laid = dict(tables)
-    for path, value in sorted(settings.items(), key=lambda setting: not setting[0].endswith((".use", ".loss"))):
-        laid = set_path(laid, path, value)
-    return laid
+def tables_of(experiment: Experiment, cell: GridCell, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables of a cell's recipe with a trial's settings: both laid over at once, so that parts come first."""
+    return laid_over(experiment.recipe, {**dict(cell.written), **settings})
 
 
 _DROPS = {"weight": 0, "use": "none", "init": "scratch"}
