@@ -1,0 +1,97 @@
+"""A trial that this process works on: what it reports, whether it goes on, and how it ends, once."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from deo_bench.experiments.sweep.storage import answering
+from deo_bench.store.lease import Lease, LeaseLost
+
+
+class Claimed:
+    """A claimed trial.
+
+    number: in its study; params: Optuna's, by path; settings: path -> value, as they are laid over the recipe;
+    measured: percent of the training -> what a worker before this one had measured there.
+
+    Every write first makes sure that the claim stands, and raises LeaseLost where another process has taken it over.
+    """
+
+    def __init__(
+        self, study: optuna.Study, storage: BaseStorage, trial: FrozenTrial, settings: Mapping[str, Any], lease: Lease
+    ) -> None:
+        self.number = trial.number
+        self.params = dict(trial.params)
+        self.settings = dict(settings)
+        self.measured = dict(trial.intermediate_values)
+        self.is_default = bool(trial.user_attrs.get("default"))
+        self._study = study
+        self._storage = storage
+        self._lease = lease
+        self._id = storage.get_trial_id_from_study_id_trial_number(
+            storage.get_study_id_from_name(study.study_name), trial.number
+        )
+
+    def note(self, run: str, worker: str = "") -> None:
+        """Put on record which run it is, and who works on it."""
+        self._attribute("run", run)
+        if worker:
+            self._attribute("worker", worker)
+
+    def report(self, percent: int, value: float) -> None:
+        """What was measured at this percent (1 to 100) of the training; one that was reported before is kept."""
+        if percent not in self.measured:
+            self._write(lambda: self._storage.set_trial_intermediate_value(self._id, percent, value))
+            self.measured[percent] = value
+
+    def should_prune(self) -> bool:
+        """Whether the pruner gives it up, by what it has reported; never of several objectives."""
+        if len(self._study.directions) > 1:
+            return False
+        with answering(self._study.study_name):
+            return self._study.pruner.prune(self._study, self._storage.get_trial(self._id))
+
+    def complete(self, values: Sequence[float]) -> None:
+        """It ended with these values, one an objective; one that is not finite is a failure."""
+        if all(math.isfinite(value) for value in values):
+            self._end(TrialState.COMPLETE, list(values))
+        else:
+            self.fail(f"its values are {', '.join(map(str, values))}")
+
+    def prune(self) -> None:
+        """It was given up on the way."""
+        self._end(TrialState.PRUNED)
+
+    def fail(self, reason: str) -> None:
+        """It cannot be carried out; reason: one line."""
+        self._attribute("reason", reason)
+        self._end(TrialState.FAIL)
+
+    def release(self) -> None:
+        """Stop: the trial stays as it is, and the next worker takes it up."""
+        self._lease.release()
+
+    def _end(self, state: TrialState, values: list[float] | None = None) -> None:
+        self._write(lambda: self._study.tell(self.number, values, state, skip_if_finished=True))
+        self._lease.release()
+
+    def _attribute(self, key: str, value: str) -> None:
+        self._write(lambda: self._storage.set_trial_user_attr(self._id, key, value))
+
+    def _write(self, write: Callable[[], object]) -> None:
+        try:
+            self._lease.check()
+        except LeaseLost:
+            told = f"trial {self.number} of {self._study.study_name} was taken over by another process"
+            raise LeaseLost(f"{told}; this one stops writing to it") from None
+        # One that was ended by somebody else meanwhile stays as it was ended: it counts once.
+        with answering(self._study.study_name), contextlib.suppress(UpdateFinishedTrialError):
+            write()

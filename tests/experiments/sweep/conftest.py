@@ -1,0 +1,118 @@
+"""A small space with a condition, a cheap objective, and a worker that spends a study's budget on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from deo_bench.experiments.sweep.claimed import Claimed
+from deo_bench.experiments.sweep.settings import Sweep
+from deo_bench.experiments.sweep.storage import open_storage, sweeps_folder
+from deo_bench.experiments.sweep.study import Study
+from deo_bench.reports.searched import Aim
+from tests.postgresql import postgresql  # noqa: F401 (a fixture)
+
+BEAT, PATIENCE = 0.5, 30.0
+AIM = Aim(name="knn", direction="max", is_share=True)
+COST = Aim(name="parameters", direction="min", is_share=False)
+
+
+@dataclass(frozen=True)
+class Dimension:
+    path: str
+    distribution: BaseDistribution
+    when: tuple[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a study asks of a space, over Optuna's own distributions."""
+
+    dimensions: tuple[Dimension, ...]
+
+    def suggest(self, trial: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for each in self.dimensions:
+            if each.when is None or found.get(each.when[0]) == each.when[1]:
+                found[each.path] = trial._suggest(each.path, each.distribution)
+        return found
+
+    def settings(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(params)
+
+    def grid(self) -> dict[str, list[Any]]:
+        values: dict[str, list[Any]] = {}
+        for each in self.dimensions:
+            way = each.distribution
+            if isinstance(way, CategoricalDistribution):
+                values[each.path] = list(way.choices)
+            else:
+                assert isinstance(way, IntDistribution)
+                values[each.path] = list(range(way.low, way.high + 1, way.step))
+        return values
+
+    def told(self) -> list[str]:
+        return [f"{each.path}: {each.distribution}, {each.when}" for each in self.dimensions]
+
+
+WIDTH = Dimension("heads.hidden", IntDistribution(16, 64, step=16))
+LOSS = Dimension("objective.loss", CategoricalDistribution(["cosine", "smooth_l1", "mse"]))
+WEIGHT = Dimension("objective.weight", FloatDistribution(0.1, 3.0, log=True))
+RATE = Dimension("objective.rate", FloatDistribution(-1.0, 1.0))
+BETA = Dimension("objective.beta", FloatDistribution(0.1, 2.0), ("objective.loss", "smooth_l1"))
+PLAIN = Space((WEIGHT, RATE, WIDTH, LOSS))
+CONDITIONAL = Space((WEIGHT, LOSS, BETA, WIDTH))
+NUMBERS = Space((WEIGHT, RATE))
+GRID = Space((WIDTH, LOSS))
+
+
+def worth(params: Mapping[str, Any]) -> float:
+    """How good settings are; smooth, and not flat anywhere."""
+    value = -((math.log(params.get("objective.weight", 1.0)) - 0.3) ** 2)
+    value -= (params.get("objective.rate", 0.0) - 0.4) ** 2
+    value -= {"cosine": 0.0, "smooth_l1": 0.2, "mse": 0.5}[params.get("objective.loss", "cosine")]
+    return value - 0.1 * params.get("objective.beta", 1.0) + 0.001 * params.get("heads.hidden", 0)
+
+
+def opened(
+    store: Path, sweep: Sweep, space: Space = PLAIN, url: str | None = None, name: str = "mine 0a1b2c3d", **more: Any
+) -> Study:
+    """A study as a process opens it that has just started."""
+    aims: Sequence[Aim] = more.pop("aims", (AIM,))
+    storage = open_storage(url, store, "mine")
+    leases = {"beat": BEAT, "patience": PATIENCE}
+    return Study.open(storage, name, sweep, space, aims, place=sweeps_folder(store, "mine"), **{**leases, **more})
+
+
+def swept(trials: int, sampler: Any = "tpe", pruner: Any = "none", **more: Any) -> Sweep:
+    return Sweep(trials=trials, space={"any": [1, 2]}, sampler=sampler, pruner=pruner, **more)
+
+
+def tried(claimed: Claimed) -> None:
+    """Carry a trial out: four measurements on the way, and its value."""
+    final = worth(claimed.params)
+    for percent in (20, 40, 60, 80):
+        claimed.report(percent, final - 1.0 / percent)
+        if claimed.should_prune():
+            claimed.prune()
+            return
+    claimed.complete([final])
+
+
+def work(study: Study, once: Callable[[Claimed], None] = tried) -> None:
+    """Claim and carry out trials until there is none to claim."""
+    while (claimed := study.claim()) is not None:
+        once(claimed)
+
+
+def story(study: Study) -> list[tuple[Any, ...]]:
+    """What was tried, in its order, and what came of it."""
+    return [
+        (trial.number, trial.state.name, tuple(sorted(trial.params.items())), trial.value, trial.intermediate_values)
+        for trial in study.trials()
+    ]

@@ -1,0 +1,76 @@
+"""A PostgreSQL server of the tests' own: made, started and stopped by a fixture, on a socket in its own folder."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+OWNERS = ("postgres", "nobody")
+"""Who may run a server where the tests run as root, which it refuses."""
+
+
+def tools() -> Path | None:
+    """The folder of initdb and pg_ctl, of the newest version there is."""
+    found = shutil.which("initdb")
+    if found:
+        return Path(found).resolve().parent
+    versions = Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    return max((path.parent for path in versions), key=lambda path: int(path.parent.name), default=None)
+
+
+def _owner() -> dict[str, Any]:
+    """What makes a command run as an ordinary user."""
+    if os.geteuid() != 0:
+        return {}
+    known = {entry.pw_name: entry for entry in pwd.getpwall()}
+    entry = next((known[name] for name in OWNERS if name in known), None)
+    if entry is None:
+        pytest.skip(f"PostgreSQL does not run as root, and there is none of the users {', '.join(OWNERS)}")
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[tuple[Path, Callable[..., str]]]:
+    """The folder of a running server's socket, and a way to run a command of PostgreSQL's as its owner."""
+    where = tools()
+    if where is None:
+        pytest.skip("needs PostgreSQL's server: initdb was not found")
+    owner = _owner()
+    # The path of a socket has to be short, and the owner has to get to it: not pytest's own folder.
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+    if owner:
+        os.chown(folder, owner["user"], owner["group"])
+
+    def run(tool: str, *words: str) -> str:
+        command = [str(where / tool), *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=folder, **owner)
+        assert done.returncode == 0, f"{tool}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    data, log = folder / "data", folder / "log"
+    settings = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+    try:
+        run("initdb", "-D", str(data), "-U", "deo", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
+        run("pg_ctl", "-D", str(data), "-l", str(log), "-o", settings, "-w", "start")
+        yield folder, run
+    finally:
+        if (data / "postmaster.pid").exists():
+            run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgresql(postgresql_server: tuple[Path, Callable[..., str]], request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database."""
+    folder, run = postgresql_server
+    name = f"t{abs(hash(request.node.nodeid)) % 10**9}"
+    run("createdb", "-h", str(folder), "-U", "deo", name)
+    return f"postgresql://deo@/{name}?host={folder}"
