@@ -134,6 +134,8 @@ class Dimension:
         inside = low + WITHIN * (high - low)
         if self.is_log:
             inside = math.exp(math.log(low) + WITHIN * (math.log(high) - math.log(low)))
+        short = float(f"{inside:.4g}")
+        inside = short if low < short < high else inside
         step = self.step or (1 if self.is_integer else None)
         if step is not None:
             inside = low + step * round((inside - low) / step)
