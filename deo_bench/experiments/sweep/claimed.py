@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import optuna
@@ -13,6 +14,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from deo_bench.experiments.sweep.storage import answering
+from deo_bench.experiments.sweep.verdict import verdict
 from deo_bench.store.lease import Lease, LeaseLost
 
 
@@ -57,7 +59,12 @@ class Claimed:
         if len(self._study.directions) > 1:
             return False
         with answering(self._study.study_name):
-            return self._study.pruner.prune(self._study, self._storage.get_trial(self._id))
+            trial = self._storage.get_trial(self._id)
+            is_given_up, kept = verdict(self._study, trial)
+        for key, value in kept.items():
+            if trial.system_attrs.get(key) != value:
+                self._write(partial(self._storage.set_trial_system_attr, self._id, key, value))
+        return is_given_up
 
     def complete(self, values: Sequence[float]) -> None:
         """It ended with these values, one an objective; one that is not finite is a failure."""
