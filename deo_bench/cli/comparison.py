@@ -39,7 +39,9 @@ def _about(side: Side) -> str:
         told.append(side.digest)
     if side.seeds:
         told.append(f"seed{'s' if len(side.seeds) > 1 else ''} {', '.join(map(str, side.seeds))}")
-    states = {run.name: run.state for run in side.runs if run.state not in ("done", "pruned")}
+    # A run whose weights were pruned has its scores still, and is compared by them as any other.
+    is_usual = {run.name: run.state in ("done", "pruned") and run.stopped_at is None for run in side.runs}
+    states = {run.name: run.told_state for run in side.runs if not is_usual[run.name]}
     told += [f"{name} is {state}" for name, state in states.items()]
     told += [*side.marks, *([side.note] if side.note else [])]
     return "".join(f"; {text}" for text in told)

@@ -60,8 +60,7 @@ def _chosen(side: Side, seed: int | None) -> Run:
         raise UserError(f"{side.given}: there is no run of seed {seed}; there are {', '.join(map(str, side.seeds))}")
     run = found[0]
     if run.state != "done":
-        told = "pruned, its weights are gone" if run.state == "pruned" else run.state
-        raise MissingInput(f"run {run.name} is {told}", "`deo-bench run` of its experiment finishes it")
+        raise MissingInput(f"run {run.name} is {run.told_state}", "`deo-bench run` of its experiment finishes it")
     if problem := run.problem():
         raise UserError(problem)
     return run

@@ -24,6 +24,7 @@ from deo_bench.engine.training import Report, Training
 from deo_bench.errors import StoreError
 from deo_bench.files import cannot_write, checksum, write_bytes, write_json
 from deo_bench.store import Lease, Run
+from deo_bench.store.runs import PRUNED
 
 LIBRARIES = ("deo-bench", "torch", "timm", "numpy", "lightning", "safetensors")
 
@@ -118,6 +119,13 @@ class Recorder:
         self.lease.check()
         write_json(self.run.path / "run.json", info)
         shutil.rmtree(self.run.resume_path, ignore_errors=True)
+
+    def prune(self, training: Training) -> None:
+        """Stop the run where it is: its state to resume from, then a record that says so. Whoever wants it goes on."""
+        self.checkpoint(training)
+        self.lease.check()
+        told = {"state": PRUNED, "seed": training.seed, "step": training.step, "steps": training.recipe.train.steps}
+        write_json(self.run.path / "run.json", {**told, **surroundings()})
 
     def fail(self, reason: str) -> None:
         """Record why the run stopped; the same command tries it again."""

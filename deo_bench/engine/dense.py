@@ -27,16 +27,22 @@ _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 def kept_maps(
-    subject: Evaluated, pack: Pack, view: View, levels: Levels, kept: Embeddings, device: torch.device
+    subject: Evaluated,
+    pack: Pack,
+    view: View,
+    levels: Levels,
+    kept: Embeddings,
+    device: torch.device,
+    rows: np.ndarray | None = None,
 ) -> tuple[list[np.ndarray], int]:
     """Maps [N, C, h, w] of each level, float16 and memory-mapped, and how many images were encoded for them.
 
-    One pass serves all levels. Levels told by their number are the backbone's own, so it is only loaded where maps
-    are not kept already.
+    rows: those that are encoded and given, none for all of the pack's images. One pass serves all levels. Levels told
+    by their number are the backbone's own, so it is only loaded where maps are not kept already.
     """
     count = levels if isinstance(levels, int) else len(levels)
     told: list[dict[str, Any]] = [
-        told_of(subject, pack, view, device)
+        told_of(subject, pack, view, device, rows)
         | {"map": [levels, place] if isinstance(levels, int) else levels[place], "type": "float16"}
         for place in range(count)
     ]
@@ -49,9 +55,10 @@ def kept_maps(
     there = [each for each in found[: len(told)] if each is not None]
     if len(there) == len(told):
         return there, 0
-    batches = encoded(backbone, pack, view, np.arange(len(pack)), device, levels)
+    wanted = np.arange(len(pack)) if rows is None else rows
+    batches = encoded(backbone, pack, view, wanted, device, levels)
     halves = ([_half(features.maps[name]) for name in names] for features, names in batches)
-    return kept.keep(told, len(pack), halves, not subject.depends_on_task), len(pack)
+    return kept.keep(told, len(wanted), halves, not subject.depends_on_task), len(wanted)
 
 
 def _half(maps: Tensor) -> np.ndarray:
@@ -63,8 +70,8 @@ def _half(maps: Tensor) -> np.ndarray:
 class KeptMaps(MapSource):
     """Maps of images that are seen whole, read from the cache.
 
-    arrays: a date, a level: [M, C, h, w]; rows: [N] that belong to the role; labels: [M, H, W], none of the report
-    split.
+    arrays: a date, a level: [M, C, h, w]; rows: [N] of the pack that belong to the role; labels: [P, H, W] of the pack,
+    none of what is predicted; places: [N] where the arrays have these rows, none where they have all of the pack's.
     """
 
     arrays: Sequence[Sequence[np.ndarray]]
@@ -72,6 +79,7 @@ class KeptMaps(MapSource):
     labels: np.ndarray | None
     size: tuple[int, int]
     device: torch.device
+    places: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         self.dates = len(self.arrays)
@@ -84,9 +92,9 @@ class KeptMaps(MapSource):
 
     def batch(self, places: np.ndarray, generator: torch.Generator | None = None) -> tuple[list[Tensor], Tensor | None]:
         """Maps and labels of the images at these places, always whole."""
-        rows = self.rows[places]
+        rows, held = self.rows[places], (self.rows if self.places is None else self.places)[places]
         maps = [
-            torch.from_numpy(np.stack([date[rows] for date in dates], 1)).to(self.device).float()
+            torch.from_numpy(np.stack([date[held] for date in dates], 1)).to(self.device).float()
             for dates in zip(*self.arrays, strict=True)
         ]
         if self.labels is None:

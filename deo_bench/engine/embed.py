@@ -46,15 +46,13 @@ class Beside:
 def embed(
     subject: Evaluated, pack: Pack, view: View, kept: Embeddings, device: torch.device, rows: np.ndarray | None = None
 ) -> tuple[np.ndarray, int]:
-    """Vectors [N, D] of a pack's images in order (or of some rows), and how many images were encoded for them.
+    """Vectors [N, D] of a pack's images in order, and how many images were encoded for them.
 
     They are the protocol's pooled vector, or maps of its levels averaged over their cells, side by side. Kept under
-    what defines them: weights, pixels, view, pooling.
+    what defines them: weights, pixels, view, pooling, rows. rows: those that are encoded and given, none for all.
     """
     protocol = view.protocol
-    told = told_of(subject, pack, view, device) | {"pooling": protocol.levels or protocol.pooling}
-    if rows is not None:
-        told["rows"] = rows.tolist() if len(rows) <= 64 else [len(rows), int(rows[0]), int(rows[-1]), _crc(rows)]
+    told = told_of(subject, pack, view, device, rows) | {"pooling": protocol.levels or protocol.pooling}
     found = kept.find(told)
     if found is not None:
         return found, 0
@@ -65,10 +63,12 @@ def embed(
     return kept.keep([told], len(wanted), vectors, not subject.depends_on_task)[0], len(wanted)
 
 
-def told_of(subject: Evaluated, pack: Pack, view: View, device: torch.device) -> dict[str, Any]:
-    """What defines features of a pack's images, whatever is taken of them."""
+def told_of(
+    subject: Evaluated, pack: Pack, view: View, device: torch.device, rows: np.ndarray | None = None
+) -> dict[str, Any]:
+    """What defines features of a pack's images (of some rows of it), whatever is taken of them."""
     needs_statistics = subject.depends_on_task or view.protocol.normalise == "dataset"
-    return {
+    told = {
         "weights": subject.weights,
         "pixels": pack.pixels,
         "band_labels": pack.band_labels,
@@ -77,6 +77,9 @@ def told_of(subject: Evaluated, pack: Pack, view: View, device: torch.device) ->
         "version": EVALUATION_VERSION,
         **view.told(),
     }
+    if rows is not None:
+        told["rows"] = rows.tolist() if len(rows) <= 64 else [len(rows), int(rows[0]), int(rows[-1]), _crc(rows)]
+    return told
 
 
 @torch.no_grad()

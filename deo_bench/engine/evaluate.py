@@ -51,23 +51,25 @@ class Evaluator:
         subject: the backbone, for probes that look at one; fresh: builds an untrained student, for those that train it.
         """
         pack = self.pack(request)
-        rows = _rows(pack, request.partition, request.task)
+        rows = rows_of(pack, request)
         probe = self.registry.build("probe", request.probe_part.use, options=request.probe_part.options)
         way = WAYS[self.registry.get("probe", request.probe_part.use).facts.get("needs", "features")]
         answered = way(Case(request, pack, rows, probe, subject, fresh, self.kept, self.device))
         arrays = dict(answered.arrays)
         if pack.groups is not None and answered.is_by_image:
-            arrays["groups"] = pack.groups[rows["report"]]
+            arrays["groups"] = pack.groups[rows["predicted"]]
         return _scored(request, pack, answered.chosen, arrays), arrays, answered.encoded
 
 
-def _rows(pack: Pack, partition: str, task: str) -> dict[str, np.ndarray]:
-    """Indices by role; a partition is a smaller *fit*."""
-    missing = [role for role in ("fit", "select", "report") if len(pack.splits.get(role, ())) == 0]
+def rows_of(pack: Pack, request: Request) -> dict[str, np.ndarray]:
+    """Indices of *fit* (a partition is a smaller one), of *select*, and of what is `predicted`: the request's role."""
+    task, partition, roles = request.task, request.partition, dict.fromkeys(("fit", "select", request.role))
+    missing = [role for role in roles if len(pack.splits.get(role, ())) == 0]
     if missing or pack.labels is None:
         lacks = "labels" if pack.labels is None else f"a {', '.join(missing)} split"
         raise UserError(f"task {task!r} has no {lacks}, so nothing can be scored on it")
-    rows = {role: np.asarray(pack.splits[role]) for role in ("fit", "select", "report")}
+    places = {"fit": "fit", "select": "select", "predicted": request.role}
+    rows = {place: np.asarray(pack.splits[role]) for place, role in places.items()}
     if partition != "default":
         if partition not in pack.partitions:
             raise UserError(f"task {task!r} has no partition {partition!r}; it has {', '.join(pack.partitions)}")
@@ -105,5 +107,6 @@ def _scored(request: Request, pack: Pack, chosen: dict[str, Any], arrays: dict[s
         task_content=request.task_content,
         on_edge=bool(chosen.pop("on_edge", False)),
         chosen=chosen,
+        role=request.role,
         digest=request.digest,
     )

@@ -1,9 +1,10 @@
-"""What a probe says of a task's report split, by what it needs: vectors, maps, images, the backbone, or nothing."""
+"""What a probe says of the split that is asked for, by what it needs: vectors, maps, images, the backbone, nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from deo_bench.store.embeddings import Embeddings
 from deo_bench.students import Student
 
 SHOWN = 6
-"""Maps of classes that are kept to be looked at, spread evenly over the report split."""
+"""Maps of classes that are kept to be looked at, spread evenly over what is predicted."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Answered:
 class Case:
     """One request with everything that its probe may need.
 
-    rows: by role; subject: the backbone, for what looks at one; fresh: builds an untrained student, for what trains it.
+    rows: of *fit*, of *select* and of what is `predicted` (the report split, or *select* for a sweep); subject: the
+    backbone, for what looks at one; fresh: builds an untrained student, for what trains it.
     """
 
     request: Request
@@ -65,8 +67,28 @@ class Case:
         return View(self.request.protocol, self.request.bands)
 
     def view_of(self, role: str) -> View:
-        """How a role's images are shown: what a protocol takes away, it takes from the report split alone."""
-        return replace(self.view, absent=self.request.protocol.absent) if role == "report" else self.view
+        """How a role's images are shown: what a protocol takes away, it takes from what is predicted alone."""
+        return replace(self.view, absent=self.request.protocol.absent) if role == "predicted" else self.view
+
+    @property
+    def merge(self) -> bool:
+        """Whether a probe is refitted on *fit* and *select*: where the protocol says so, and *select* is not judged."""
+        return self.request.protocol.merge and self.request.role == "report"
+
+    @cached_property
+    def encodable(self) -> np.ndarray | None:
+        """The rows that may be encoded, ascending; none for all images.
+
+        For what is judged on *select* the report split is not looked at.
+        """
+        if self.request.role == "report":
+            return None
+        return np.union1d(self.pack.splits["fit"], self.pack.splits["select"])
+
+    def places(self, role: str) -> np.ndarray:
+        """Where a role's rows are among those that were encoded."""
+        rows = self.rows[role]
+        return rows if self.encodable is None else np.searchsorted(self.encodable, rows)
 
     @property
     def dates(self) -> list[Pack]:
@@ -87,15 +109,15 @@ class Case:
 
 def from_vectors(case: Case) -> Answered:
     """Of a probe that is fitted on pooled vectors."""
-    return _probed(case, *_vectors_of_report(case))
+    return _probed(case, *_vectors_shown(case))
 
 
 def from_truth(case: Case) -> Answered:
-    """Of a probe that fits nothing, and so may hold the report split's labels against those of *fit*."""
-    vectors, report, encoded = _vectors_of_report(case)
-    fit, rows = case.rows["fit"], case.rows["report"]
-    shown = Labelled(_taken(vectors, rows) if report is None else report, case.labels[rows])
-    said = case.probe.judge(Fit(_taken(vectors, fit), case.labels[fit]), shown, len(case.pack.classes))
+    """Of a probe that fits nothing, and so may hold the labels of what is judged against those of *fit*."""
+    vectors, shown, encoded = _vectors_shown(case)
+    judged = _taken(vectors, case.places("predicted")) if shown is None else shown
+    fit = Fit(_taken(vectors, case.places("fit")), case.labels[case.rows["fit"]])
+    said = case.probe.judge(fit, Labelled(judged, case.labels[case.rows["predicted"]]), len(case.pack.classes))
     return _answered(case, said, encoded)
 
 
@@ -105,9 +127,9 @@ def from_nothing(case: Case) -> Answered:
         return _probed(case, np.zeros((len(case.pack), 1), dtype=np.float32), None, 0)
     fit = _pixels_of(case, "fit")
     given = (Fit(np.zeros((len(fit), 1), np.float32), fit), Select(np.zeros((0, 1), np.float32), fit[:0]))
-    said = case.probe.predict(*given, np.zeros((1, 1), np.float32), len(case.pack.classes), case.request.protocol.merge)
-    report = case.labels[case.rows["report"]]
-    return _dense_answer(case, (np.full_like(each, said.labels[0])[None] for each in report), {}, 0)
+    said = case.probe.predict(*given, np.zeros((1, 1), np.float32), len(case.pack.classes), case.merge)
+    truth = case.labels[case.rows["predicted"]]
+    return _dense_answer(case, (np.full_like(each, said.labels[0])[None] for each in truth), {}, 0)
 
 
 def from_images(case: Case) -> Answered:
@@ -128,7 +150,7 @@ def from_backbone(case: Case) -> Answered:
 def from_maps(case: Case) -> Answered:
     """Of a probe that is fitted on frozen maps."""
     source, encoded = _kept_sources(case) if case.request.protocol.window is None else (_window_sources(case), 0)
-    sources = [source(role) for role in ("fit", "select", "report")]
+    sources = [source(role) for role in ("fit", "select", "predicted")]
     maps, chosen = case.probe.predict_maps(*sources, len(case.pack.classes), case.pack.ignore, 0)
     return _dense_answer(case, maps, chosen, encoded)
 
@@ -138,15 +160,17 @@ def _kept_sources(case: Case) -> tuple[Callable[[str], MapSource], int]:
     assert case.subject is not None
     arrays: dict[tuple[str, ...], list[list[np.ndarray]]] = {}
     encoded = 0
-    for view in {case.view_of(role).absent: case.view_of(role) for role in ("fit", "report")}.values():
-        found = [kept_maps(case.subject, pack, view, case.probe.levels, case.kept, case.device) for pack in case.dates]
+    for view in {case.view_of(role).absent: case.view_of(role) for role in ("fit", "predicted")}.values():
+        given = (view, case.probe.levels, case.kept, case.device, case.encodable)
+        found = [kept_maps(case.subject, pack, *given) for pack in case.dates]
         arrays[view.absent] = [maps for maps, _ in found]
         encoded += sum(count for _, count in found)
 
     def source(role: str) -> MapSource:
-        labels = None if role == "report" else case.labels
+        labels = None if role == "predicted" else case.labels
         size = (case.labels.shape[1], case.labels.shape[2])
-        return KeptMaps(arrays[case.view_of(role).absent], case.rows[role], labels, size, case.device)
+        given = (arrays[case.view_of(role).absent], case.rows[role], labels, size, case.device)
+        return KeptMaps(*given, case.places(role))
 
     return source, encoded
 
@@ -157,7 +181,7 @@ def _window_sources(case: Case) -> Callable[[str], MapSource]:
     levels = levels_of(backbone, case.probe.levels)
 
     def source(role: str) -> MapSource:
-        labels = None if role == "report" else case.labels
+        labels = None if role == "predicted" else case.labels
         given = (backbone, case.dates, case.view_of(role), levels, case.rows[role], labels, side)
         return WindowMaps(*given, case.device)
 
@@ -170,11 +194,11 @@ def _tuned_on_maps(case: Case) -> Answered:
 
     def sources(backbone: Backbone, levels: int | tuple[str, ...], flips: bool) -> tuple[MapSource, ...]:
         def source(role: str) -> MapSource:
-            labels = None if role == "report" else case.labels
+            labels = None if role == "predicted" else case.labels
             given = (backbone, case.dates, case.view, levels_of(backbone, levels), case.rows[role], labels, side)
             return WindowMaps(*given, case.device, is_live=True, flips=flips)
 
-        return tuple(source(role) for role in ("fit", "select", "report"))
+        return tuple(source(role) for role in ("fit", "select", "predicted"))
 
     maps, chosen = case.probe.predict_tuned(case.backbone(), sources, len(case.pack.classes), case.pack.ignore, 0)
     return _dense_answer(case, maps, chosen, 0)
@@ -194,31 +218,33 @@ WAYS: dict[str, Callable[[Case], Answered]] = {
 def _vectors(case: Case) -> tuple[np.ndarray, int]:
     """A subject's vectors, beside another's where it has one, and how many images were encoded for them."""
     assert case.subject is not None
-    vectors, encoded = embed(case.subject, case.pack, case.view, case.kept, case.device)
+    vectors, encoded = embed(case.subject, case.pack, case.view, case.kept, case.device, case.encodable)
     beside = case.subject.beside
     if beside is None:
         return vectors, encoded
     view = replace(case.view, bands=beside.bands)
-    others, more = embed(beside.subject, case.pack, view, case.kept, case.device)
-    return joined([vectors, others], case.rows["fit"]), encoded + more
+    others, more = embed(beside.subject, case.pack, view, case.kept, case.device, case.encodable)
+    return joined([vectors, others], case.places("fit")), encoded + more
 
 
-def _vectors_of_report(case: Case) -> tuple[np.ndarray, np.ndarray | None, int]:
-    """All vectors, those of the report split where a protocol takes bands away there, and how many were encoded."""
+def _vectors_shown(case: Case) -> tuple[np.ndarray, np.ndarray | None, int]:
+    """All vectors, those of what is predicted where a protocol takes bands away there, and how many were encoded."""
     vectors, encoded = _vectors(case)
     if not case.request.protocol.absent:
         return vectors, None, encoded
     assert case.subject is not None
-    shown, more = embed(case.subject, case.pack, case.view_of("report"), case.kept, case.device, case.rows["report"])
+    view, rows = case.view_of("predicted"), case.rows["predicted"]
+    shown, more = embed(case.subject, case.pack, view, case.kept, case.device, rows)
     return vectors, shown, encoded + more
 
 
-def _probed(case: Case, vectors: np.ndarray, report: np.ndarray | None, encoded: int) -> Answered:
-    fit, select = (_taken(vectors, case.rows[role]) for role in ("fit", "select"))
-    shown = _taken(vectors, case.rows["report"]) if report is None else report
+def _probed(case: Case, vectors: np.ndarray, shown: np.ndarray | None, encoded: int) -> Answered:
+    """vectors: of what may be encoded; shown: of what is predicted, where that is shown otherwise."""
+    fit, select = (_taken(vectors, case.places(role)) for role in ("fit", "select"))
+    predicted = _taken(vectors, case.places("predicted")) if shown is None else shown
     labels = {role: case.labels[case.rows[role]] for role in ("fit", "select")}
-    given = (Fit(fit, labels["fit"]), Select(select, labels["select"]), shown, len(case.pack.classes))
-    return _answered(case, case.probe.predict(*given, case.request.protocol.merge), encoded)
+    given = (Fit(fit, labels["fit"]), Select(select, labels["select"]), predicted, len(case.pack.classes))
+    return _answered(case, case.probe.predict(*given, case.merge), encoded)
 
 
 def _taken(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -236,13 +262,13 @@ def _images(case: Case, shown: Callable[[Images], Images]) -> Callable[[str], Im
 
 def _trained(case: Case, backbone: Any, images: Callable[[str], ImageSource], normalise: Normalise) -> Answered:
     fit, select = (LabelledImages(images(role), case.labels[case.rows[role]]) for role in ("fit", "select"))
-    given = (backbone, fit, select, images("report"), len(case.pack.classes))
+    given = (backbone, fit, select, images("predicted"), len(case.pack.classes))
     prediction = case.probe.predict_images(*given, sees=case.request.bands, seed=0, normalise=normalise)
     return _answered(case, prediction, 0)
 
 
 def _answered(case: Case, prediction: Prediction, encoded: int) -> Answered:
-    truth, scores = case.labels[case.rows["report"]], prediction.scores.astype(np.float32)
+    truth, scores = case.labels[case.rows["predicted"]], prediction.scores.astype(np.float32)
     is_by_image = case.request.own_metric not in MEASURED
     if not is_by_image:
         truth = np.zeros(len(scores), dtype=np.int64)
@@ -254,7 +280,7 @@ def _answered(case: Case, prediction: Prediction, encoded: int) -> Answered:
 
 def _dense_answer(case: Case, maps: Any, chosen: dict[str, Any], encoded: int) -> Answered:
     """Confusion matrices image by image, and a few of the maps."""
-    rows, classes = case.rows["report"], len(case.pack.classes)
+    rows, classes = case.rows["predicted"], len(case.pack.classes)
     places = np.unique(np.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).round().astype(np.int64))
     counts, shown, done = [], [], 0
     for said in maps:

@@ -27,7 +27,7 @@ def stored_student(
     """
     info = run.info
     if info.get("state") != "done":
-        raise MissingInput(f"run {run.name} is {run.state}", "train it first: `deo-bench run` of its experiment")
+        raise MissingInput(f"run {run.name} is {run.told_state}", "train it first: `deo-bench run` of its experiment")
     contents: dict[str, Any] = read_json(run.path / "recipe.json")
     try:
         table = without_files(StudentTable.model_validate(contents["recipe"]["student"]), registry)

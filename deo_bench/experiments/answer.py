@@ -26,7 +26,8 @@ def entries_of(plan: Plan) -> list[Entry]:
 
 def scope_of(plan: Plan) -> Scope:
     """A report's columns: every task under every probe that was asked for, for each band set and kind of weights."""
-    requests = [request for request in plan.requests if request.step is None]
+    wanted = [request for request in plan.requests if request.role == "report"]
+    requests = [request for request in wanted if request.step is None]
     references = {row.part.use for row in plan.rows if row.kind == "reference" and row.part is not None}
     weights = dict.fromkeys(request.weights for request in requests if request.weights != "file")
     return Scope(
@@ -37,11 +38,11 @@ def scope_of(plan: Plan) -> Scope:
         },
         bands=list(dict.fromkeys(request.bands for request in requests)),
         weights=list(weights) or ["student"],
-        digests=frozenset(request.digest for request in plan.requests),
+        digests=frozenset(request.digest for request in wanted),
         experiment=plan.experiment.name,
         maps=_maps(plan),
         partitions=list(dict.fromkeys(request.partition for request in requests)) or ["default"],
-        steps=[*sorted({request.step for request in plan.requests if request.step is not None}), None],
+        steps=[*sorted({request.step for request in wanted if request.step is not None}), None],
         classes=plan.classes,
         labelled=plan.labelled,
     )

@@ -52,7 +52,8 @@ class Member:
 class CohortJob:
     """Trains the runs that this process has claimed.
 
-    lost: the runs among them that another process has taken over meanwhile, with what is to be said of it.
+    lost: the runs among them that another process has taken over meanwhile, with what is to be said of it; stopped:
+    those that the caller has stopped early.
     """
 
     plan: Plan
@@ -61,6 +62,13 @@ class CohortJob:
     checkpoint_seconds: float
     members: dict[str, Member] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
+    stopped: set[str] = field(default_factory=set)
+
+    def stop(self, name: str) -> None:
+        """Stop a run between two events: it keeps its state, is recorded as pruned, and the rest goes on."""
+        member = self.members.pop(name)
+        self.stopped.add(name)
+        member.recorder.prune(member.training)
 
     def events(self, claimed: list[Claim]) -> Iterator[Event]:
         """From building to the last file; a run that goes wrong is recorded, and the rest goes on."""
@@ -144,7 +152,7 @@ class CohortJob:
                     if time.perf_counter() - saved > self.checkpoint_seconds:
                         yield from self._save()
                         saved = time.perf_counter()
-                    if self.lost.keys() & trainings.keys():
+                    if (self.lost.keys() | self.stopped) & trainings.keys():
                         break  # and on with the others
                 else:
                     return

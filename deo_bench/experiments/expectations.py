@@ -66,7 +66,7 @@ class Rows:
         """The scores that are wanted of the last weights, by subject, task and protocol."""
         found: dict[tuple[str, str, str], list[Request]] = {}
         for request in self.plan.requests:
-            if request.step is None:
+            if request.step is None and request.role == "report":
                 found.setdefault((request.subject, request.task, request.protocol.id), []).append(request)
         return found
 

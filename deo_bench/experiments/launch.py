@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 
 import torch
 
+from deo_bench.engine.training import Training
 from deo_bench.errors import StoreError
 from deo_bench.experiments.cohorts import Claim, CohortJob
 from deo_bench.experiments.events import Event, Mapped, Note, Outcome, Scored, ScoreFailed, ScoringStarted, Waiting
@@ -23,7 +24,7 @@ class Launch:
     """A plan being carried out on one device.
 
     `events()` does the work; not asking for the next one stops it cleanly, with every run saved and every claim given
-    back.
+    back. Between two events `live` is what is being trained, by the runs' names.
     """
 
     def __init__(self, plan: Plan, device: str = "auto", checkpoint_seconds: float = CHECKPOINT_SECONDS) -> None:
@@ -34,7 +35,21 @@ class Launch:
         self.outcome = Outcome()
         self._leases: dict[str, Lease] = {}
         self._tried: set[str] = set()
+        self._job: CohortJob | None = None
         self._failed_before = {name: self._failure(name) for name in plan.runs}
+
+    @property
+    def live(self) -> dict[str, Training]:
+        """The runs that are being trained, as the last event left them; to be looked at and not to be changed."""
+        return {} if self._job is None else {name: member.training for name, member in self._job.members.items()}
+
+    def stop(self, name: str) -> None:
+        """Stop a live run early: its state is kept, and its record says so until somebody who wants it goes on.
+
+        A LeaseLost where another process has taken it over.
+        """
+        assert self._job is not None and name in self._job.members, f"{name} is not being trained"
+        self._job.stop(name)
 
     def events(self) -> Generator[Event, None, None]:
         """Everything that the plan still needs, in order; runs that another process holds are waited for."""
@@ -52,10 +67,11 @@ class Launch:
                 time.sleep(WAIT_SECONDS)
                 continue
             is_waiting = False
-            job = CohortJob(self.plan, self.device, self.outcome, self.checkpoint_seconds)
+            job = self._job = CohortJob(self.plan, self.device, self.outcome, self.checkpoint_seconds)
             try:
                 yield from job.events(claimed)
             finally:
+                self._job = None
                 # A run that was lost to another process is waited for like any that others make.
                 self._tried |= {run.name for run, _ in claimed} - job.lost.keys()
                 for _, lease in claimed:

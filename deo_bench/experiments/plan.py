@@ -91,7 +91,9 @@ class Plan:
     def scores_to_do(self) -> list[Request]:
         """Scores that are not there."""
         subjects = {name: self.store.subject(name) for name in {request.subject for request in self.requests}}
-        return [request for request in self.requests if not subjects[request.subject].has_score(request.stem)]
+        return [
+            request for request in self.requests if not subjects[request.subject].has_score(request.stem, request.role)
+        ]
 
     @property
     def maps(self) -> list[MapRequest]:
@@ -100,7 +102,7 @@ class Plan:
         shown = {row.subjects[0][1] for row in self.rows if row.kind in ("cell", "baseline")}
         found: dict[tuple[str, str], MapRequest] = {}
         for request in self.requests if count else ():
-            if request.subject in shown and request.step is None:
+            if request.subject in shown and request.step is None and request.role == "report":
                 wanted = MapRequest(request, count)
                 found.setdefault((wanted.subject, wanted.stem), wanted)
         return list(found.values())

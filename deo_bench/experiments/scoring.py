@@ -77,9 +77,9 @@ class ScoringJob:
                 if not subject.has_maps(request.stem):
                     yield self._maps(evaluator, request, lease)
                 continue
-            if subject.has_score(request.stem):
+            if subject.has_score(request.stem, request.role):
                 continue
-            path = subject.score_path(request.stem)
+            path = subject.score_path(request.stem, request.role)
             if path.exists():
                 yield Note(f"{path}: torn, foreign or without its predictions; it is made again")
             yield self._one(evaluator, request, lease)
@@ -125,7 +125,7 @@ class ScoringJob:
         if row.part is None:
             run = self.plan.store.run(run_behind(request.subject))
             if not run.is_done():
-                raise StoreError(f"run {run.name} is {run.state}: {run.info.get('reason', 'it has no weights')}")
+                raise StoreError(f"run {run.name} is {run.told_state}: {run.info.get('reason', 'it has no weights')}")
             path = run.weights(request.weights, request.step)
             if not path.is_file():
                 raise StoreError(f"{path}: there are no such weights")

@@ -76,7 +76,7 @@ def plan_of_one(
 
 def _add_run(plan: Plan, run: Run) -> None:
     if not run.is_done():
-        raise StoreError(f"run {run.name} is {run.state} and has no weights to score. {run.problem()}".strip())
+        raise StoreError(f"run {run.name} is {run.told_state} and has no weights to score. {run.problem()}".strip())
     try:
         recipe = Recipe.model_validate(read_json(run.path / "recipe.json")["recipe"])
         seed = int(run.info["seed"])

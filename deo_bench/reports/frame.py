@@ -16,12 +16,14 @@ import pandas as pd
 from deo_bench.score import Score
 from deo_bench.store.scores import printable, read_score
 
-_in_order = itemgetter(*Score.model_fields)
+_FIELDS = tuple(name for name in Score.model_fields if name != "role")
+"""The fields of a score on the report split, the only ones that are read here."""
+_in_order = itemgetter(*_FIELDS)
 _RUN = re.compile(r"([0-9a-f]{12})-s(-?\d+)")
 _BOUND = re.compile(r"backbones/[0-9a-f]{12}-s(-?\d+)\+.+")
 """A run's features beside a frozen teacher's: it has the run's seed, and is not the run."""
 
-COLUMNS = (*Score.model_fields, "run", "seed", "path")
+COLUMNS = (*_FIELDS, "run", "seed", "path")
 """The fields of a score, then the 12 hex that a recipe's runs share (none for what is not a run), seed, predictions."""
 
 

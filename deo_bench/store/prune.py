@@ -10,12 +10,15 @@ from typing import Literal
 
 from deo_bench.store.cache import Entry, choose, entries
 from deo_bench.store.disk import TEMPORARY, last_write, size_of
-from deo_bench.store.remains import PRUNED, RESULTS, Remains, see
-from deo_bench.store.runs import RUN_NAME, Store
+from deo_bench.store.remains import RESULTS, Remains, see
+from deo_bench.store.runs import PRUNED, RUN_NAME, Store
 
 Kind = Literal["run", "unfinished", "checkpoint", "temporary", "cache"]
 EXPECTED = "expected"
 """The folder of what was expected before its scores were there: no pruning takes it, since nothing makes it again."""
+
+SWEEPS = "sweeps"
+"""The folder of sweeps' studies: what was tried and found, which nothing makes again."""
 
 STILL_WRITTEN = 3600.0
 """Seconds in which a temporary file may still be somebody's who is writing it."""
@@ -132,7 +135,7 @@ def _is_left(one: Remains, wanted: Wanted) -> bool:
 
 def _add_run(found: Found, one: Remains, wanted: Wanted, why: str) -> None:
     """A run with its scores, or its weights, log and checkpoint alone."""
-    has_scores = any((one.run.path / "scores").glob("*.json"))
+    has_scores = one.has_scores
     keeps = has_scores and not wanted.scores
     is_whole = not keeps and not one.foreign
     paths = one.beside_record() + (one.results if has_scores and not keeps else ())
@@ -188,7 +191,7 @@ def _temporary(store: Store, cache: Path, seen: Iterable[Remains], found: Found)
     """Everything that is called like a temporary file, where only deo-bench writes; foreign things are told."""
     if not store.root.is_dir():
         return
-    known = {"backbones", EXPECTED, cache.name if cache.parent == store.root else "cache"}
+    known = {"backbones", EXPECTED, SWEEPS, cache.name if cache.parent == store.root else "cache"}
     for path in sorted(store.root.iterdir()):
         if path.match(TEMPORARY):
             yield path
@@ -201,6 +204,7 @@ def _temporary(store: Store, cache: Path, seen: Iterable[Remains], found: Found)
     for folder in RESULTS:
         yield from sorted((store.root / "backbones").glob(f"*/{folder}/{TEMPORARY}"))
     yield from sorted((store.root / EXPECTED).glob(TEMPORARY))
+    yield from sorted((store.root / SWEEPS).rglob(TEMPORARY))
     yield from sorted(cache.rglob(TEMPORARY))
 
 

@@ -11,12 +11,9 @@ from deo_bench.files import read_json
 from deo_bench.recipe import digest
 from deo_bench.store.disk import TEMPORARY
 from deo_bench.store.lease import claimant
-from deo_bench.store.runs import RUN_NAME, Run
+from deo_bench.store.runs import PRUNED, RUN_NAME, SCORES, Run
 
-PRUNED = "pruned"
-"""The state of a run whose weights were pruned and whose recipe, record and scores are kept."""
-
-RESULTS = ("scores", "maps")
+RESULTS = (*SCORES.values(), "maps")
 """Folders of what was found out about a run: they stay or go together, and nothing but the weights makes them again."""
 
 _RECORD = ("recipe.json", "run.json", *RESULTS)
@@ -44,7 +41,13 @@ class Remains:
     @property
     def told(self) -> str:
         """Why it is unfinished, in words."""
-        return _UNFINISHED.get(self.state, "torn")
+        stopped = self.run.stopped_at
+        return _UNFINISHED.get(self.state, "torn") if stopped is None else f"a sweep stopped it at step {stopped}"
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether it has scores, on whichever split."""
+        return any(path for folder in SCORES.values() for path in (self.run.path / folder).glob("*.json"))
 
     @property
     def results(self) -> tuple[Path, ...]:
@@ -84,7 +87,7 @@ def see(run: Run, left: list[tuple[str, str]]) -> Remains | None:
         teachers = frozenset()
     state = run.state
     is_done = state == "done" and not run.problem()
-    # A pruned run that is being trained again has a state to resume from, which is nobody's leftover.
+    # One that was stopped, or is trained again, has a state to resume from, which is nobody's leftover.
     is_unfinished = run.resume_path.is_dir() if state == PRUNED else not is_done
     return Remains(run, state, is_done, is_unfinished, teachers, ours, tuple(sorted(foreign)))
 

@@ -10,8 +10,7 @@ from deo_bench.files import write_json
 from deo_bench.store.disk import discard
 from deo_bench.store.lease import Lease
 from deo_bench.store.prune import Item
-from deo_bench.store.remains import PRUNED
-from deo_bench.store.runs import Run, Store
+from deo_bench.store.runs import PRUNED, Run, Store
 
 _OF_WEIGHTS = ("sizes", "checksums")
 

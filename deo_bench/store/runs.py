@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from collections.abc import Iterator
@@ -14,9 +15,14 @@ from deo_bench.files import checksum, read_json, sweep, write_arrays, write_json
 from deo_bench.recipe import digest
 from deo_bench.score import Score
 from deo_bench.store.maps import FeatureMaps, has_maps, write_maps
-from deo_bench.store.scores import is_whole
+from deo_bench.store.scores import is_whole, read_score
 
 RUN_NAME = re.compile(r"[0-9a-f]{12}-s\d+")
+PRUNED = "pruned"
+"""The state of a run without its last weights that was something once: they were let go, or it was stopped early."""
+
+SCORES = {"report": "scores", "select": "select"}
+"""The folder of a subject's scores, by the split that they are on. What a sweep tunes by is no result."""
 
 
 class Subject:
@@ -26,13 +32,21 @@ class Subject:
         self.name = name
         self.path = root / name
 
-    def score_path(self, stem: str) -> Path:
-        """The file of a score."""
-        return self.path / "scores" / f"{stem}.json"
+    def score_path(self, stem: str, role: str = "report") -> Path:
+        """The file of a score on a role's split."""
+        return self.path / SCORES[role] / f"{stem}.json"
 
-    def has_score(self, stem: str) -> bool:
-        """Whether a score and its predictions are there, whole and its own."""
-        return is_whole(f"{self.path}/scores", stem, self.name)
+    def has_score(self, stem: str, role: str = "report") -> bool:
+        """Whether a score on a role's split and its predictions are there, whole and its own."""
+        return is_whole(f"{self.path}/{SCORES[role]}", stem, self.name, role)
+
+    def score(self, stem: str, role: str = "report") -> Score:
+        """A score that is there; a StoreError where it is torn or foreign."""
+        path = self.score_path(stem, role)
+        try:
+            return read_score(str(path.parent), path.name, self.name, role)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path}: not used, {error}") from None
 
     def maps_path(self, stem: str) -> Path:
         """The file of maps of features."""
@@ -48,7 +62,7 @@ class Subject:
 
     def write_score(self, score: Score, arrays: dict[str, Any]) -> None:
         """Predictions first, then the score: a score that is there has its predictions."""
-        path = self.score_path(score.stem)
+        path = self.score_path(score.stem, score.role)
         write_arrays(path.with_suffix(".npz"), arrays)
         write_json(path, score.model_dump(mode="json"))
 
@@ -95,13 +109,31 @@ class Run(Subject):
 
     @property
     def state(self) -> str:
-        """`done`, `failed`, `started` or `missing`."""
+        """`done`, `failed`, `pruned` (its weights were, or a sweep stopped it), `started`, `missing` or `torn`."""
         if not (self.path / "run.json").is_file():
             return "started" if (self.path / "recipe.json").is_file() else "missing"
         try:
             return str(self.info.get("state", "started"))
         except StoreError:
             return "torn"
+
+    @property
+    def stopped_at(self) -> int | None:
+        """The step at which a sweep stopped the run early; none where it was not, or is told of otherwise."""
+        with contextlib.suppress(StoreError):
+            info = self.info
+            step = info.get("step")
+            if info.get("state") == PRUNED and isinstance(step, int):
+                return step
+        return None
+
+    @property
+    def told_state(self) -> str:
+        """The state in words: of a pruned run which of the two that is."""
+        if self.state != PRUNED:
+            return self.state
+        step = self.stopped_at
+        return "pruned, its weights are gone" if step is None else f"pruned, a sweep stopped it at step {step}"
 
     def is_done(self, steps: tuple[int, ...] = ()) -> bool:
         """Whether the run is trained, whole, and has kept the weights of these steps."""

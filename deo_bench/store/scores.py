@@ -25,8 +25,11 @@ _Mark = tuple[int, ...]
 _whole: dict[str, _Mark] = {}
 
 
-def read_score(folder: str, name: str, subject: str) -> Score:
-    """The score in a file of a subject's folder; an OSError, or a ValueError that says what is wrong with it."""
+def read_score(folder: str, name: str, subject: str, role: str = "report") -> Score:
+    """The score in a file of a subject's folder; an OSError, or a ValueError that says what is wrong with it.
+
+    role: the split that the folder's scores are on.
+    """
     descriptor = os.open(f"{folder}/{name}", _READ)
     try:
         content = os.read(descriptor, _LARGEST)
@@ -40,18 +43,20 @@ def read_score(folder: str, name: str, subject: str) -> Score:
         raise ValueError(f"it belongs to {shown(score.subject)}")
     if name != f"{score.task}.{score.probe}.{score.digest}.json":
         raise ValueError("its name is not its task, probe and digest")
+    if score.role != role:
+        raise ValueError(f"it is on *{score.role}*, and what lies here is on *{role}*")
     _check(score)
     return score
 
 
-def is_whole(folder: str, stem: str, subject: str) -> bool:
+def is_whole(folder: str, stem: str, subject: str, role: str = "report") -> bool:
     """Whether a score and its predictions are there, whole and its own; neither is opened again until it is changed."""
     path = f"{folder}/{stem}"
     try:
         mark = _mark(f"{path}.json") + _mark(f"{path}.npz")
         if _whole.get(path) == mark:
             return True
-        read_score(folder, f"{stem}.json", subject)
+        read_score(folder, f"{stem}.json", subject, role)
         if not _ends_like_a_zip(f"{path}.npz"):
             return False
     except (OSError, ValueError):

@@ -134,7 +134,8 @@ def answered(pack: Pack, folder: Path, model: Backbone, window: int | None = Non
     protocol = protocol if window is None else protocol.model_copy(update={"window": window})
     part = PartTable(use="finetune")
     request = Request("own", "pairs", part, "content", protocol, "own", part, "1", "rgb", label_kind=pack.label_kind)
-    rows = {role: np.asarray(pack.splits[role]) for role in ("fit", "select", "report")}
+    roles = {"fit": "fit", "select": "select", "predicted": "report"}
+    rows = {place: np.asarray(pack.splits[role]) for place, role in roles.items()}
     case = Case(request, pack, rows, probe, Evaluated("weights", lambda _: model), None, Embeddings(folder), CPU)
     return WAYS["backbone"](case)
 
@@ -170,7 +171,8 @@ def test_costs_are_measured_on_tasks_of_maps_too(tmp_path: Path) -> None:
     protocol = resolve("scenes-v1", registry)
     part = PartTable(use="profile_gmacs")
     request = Request("own", "pairs", part, "content", protocol, "own", part, "1", "rgb", own_metric="mean_cost")
-    rows = {role: np.asarray(pack.splits[role]) for role in ("fit", "select", "report")}
+    roles = {"fit": "fit", "select": "select", "predicted": "report"}
+    rows = {place: np.asarray(pack.splits[role]) for place, role in roles.items()}
     model, kept = Evaluated("weights", lambda _: backbone()), Embeddings(tmp_path)
     case = Case(request, pack, rows, registry.build("probe", "profile_gmacs"), model, None, kept, CPU)
     said = WAYS["backbone"](replace(case))

@@ -28,7 +28,8 @@ def test_a_row_has_a_scores_fields_then_run_seed_and_predictions(fake: FakeStore
     path = fake.score(run_name("a", 7), chosen={"c": 0.1}, on_edge=True)
     fake.score("backbones/image_stats-0123456789ab", share=0.25, low=None, high=None)
     table = read_scores(fake.root)
-    assert tuple(table.columns) == COLUMNS == (*Score.model_fields, "run", "seed", "path")
+    fields = tuple(name for name in Score.model_fields if name != "role")  # here all are on the report split
+    assert tuple(table.columns) == COLUMNS == (*fields, "run", "seed", "path")
     ours, other = table.iloc[0], table.iloc[1]
     assert (ours["run"], ours["seed"], ours["path"]) == (run_name("a", 7)[:12], 7, str(path.with_suffix(".npz")))
     assert (ours["value"], ours["n"], ours["chosen"], ours["on_edge"]) == (0.5, 120, {"c": 0.1}, True)
