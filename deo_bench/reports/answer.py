@@ -15,6 +15,7 @@ from deo_bench.reports.declared import Expectation, Records, read_records
 from deo_bench.reports.entries import Entry, Scope
 from deo_bench.reports.expectations import Answered, judge
 from deo_bench.reports.frame import read_scores
+from deo_bench.reports.searched import Searched
 from deo_bench.reports.spec import ReportSpec
 from deo_bench.reports.table import Table
 
@@ -25,7 +26,8 @@ class Answer:
 
     scope: the columns, already narrowed to those that the report asks for; frame: every score of the rows' subjects,
     of any partition and step; finder: the scores of a row in a column, with their bootstrap on the test images; store:
-    where runs lie, for what is no score (logs, maps); problems: what could not be used, a line each; sections add.
+    where runs lie, for what is no score (logs, maps); problems: what could not be used, a line each; sections add;
+    searched: the studies of a sweep.
     """
 
     spec: ReportSpec
@@ -37,6 +39,7 @@ class Answer:
     store: Path
     problems: list[str] = field(default_factory=list)
     expectations: tuple[Expectation, ...] = ()
+    searched: tuple[Searched, ...] = ()
 
     @cached_property
     def records(self) -> Records:
@@ -59,7 +62,12 @@ class Answer:
 
 
 def make_answer(
-    spec: ReportSpec, entries: Sequence[Entry], scope: Scope, store: Path, expectations: Sequence[Expectation] = ()
+    spec: ReportSpec,
+    entries: Sequence[Entry],
+    scope: Scope,
+    store: Path,
+    expectations: Sequence[Expectation] = (),
+    searched: Sequence[Searched] = (),
 ) -> Answer:
     """The tables of a report, and what its other sections are made of, from what is in a store."""
     problems: list[str] = []
@@ -71,7 +79,10 @@ def make_answer(
     )
     tables = build_tables(finder, entries, narrowed, spec.baseline, spec.sort, layout)
     problems += finder.twins()
-    return Answer(spec, tuple(entries), narrowed, tuple(tables), frame, finder, store, problems, tuple(expectations))
+    return Answer(
+        spec, tuple(entries), narrowed, tuple(tables), frame, finder, store, problems, tuple(expectations),
+        tuple(searched),
+    )  # fmt: skip
 
 
 def set_paths(entries: Sequence[Entry]) -> list[str]:

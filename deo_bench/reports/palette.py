@@ -10,6 +10,8 @@ UNTAUGHT = "#767676"
 """The colour of what has no teacher."""
 IGNORED = ("#DDDDDD", "#A6A6A6")
 """Of stripes where there is nothing to be said."""
+TRIED, AS_IT_STANDS, PRUNED, FAILED = _BLUE, _ORANGE, "#8A8A8A", _RED
+"""The colours of a sweep's trials: finished, the recipe as it stands, stopped early, failed."""
 
 _CLASSES = (_BLUE, _ORANGE, _GREEN, _YELLOW, _SKY, _RED, _PURPLE, _BLACK)
 _NAMED = {

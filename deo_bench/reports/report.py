@@ -9,6 +9,7 @@ from pathlib import Path
 from deo_bench.reports.answer import Answer, make_answer
 from deo_bench.reports.declared import Expectation
 from deo_bench.reports.entries import Entry, Scope
+from deo_bench.reports.searched import Searched
 from deo_bench.reports.section import Section
 from deo_bench.reports.sections import sections_of
 from deo_bench.reports.spec import ReportSpec
@@ -33,8 +34,13 @@ class Report:
 
 
 def make_report(
-    spec: ReportSpec, entries: Sequence[Entry], scope: Scope, store: Path, expectations: Sequence[Expectation] = ()
+    spec: ReportSpec,
+    entries: Sequence[Entry],
+    scope: Scope,
+    store: Path,
+    expectations: Sequence[Expectation] = (),
+    searched: Sequence[Searched] = (),
 ) -> Report:
-    """The report of an experiment's rows and columns from what is in a store."""
-    answer = make_answer(spec, entries, scope, store, expectations)
+    """The report of an experiment's rows and columns from what is in a store; searched: the studies of a sweep."""
+    answer = make_answer(spec, entries, scope, store, expectations, searched)
     return Report(answer, tuple(sections_of(answer)))

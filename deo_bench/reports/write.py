@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from deo_bench.files import write_bytes
+from deo_bench.reports import trials
 from deo_bench.reports.answer import Answer
 from deo_bench.reports.figures.style import Format, encode
 from deo_bench.reports.page import page
@@ -29,6 +30,8 @@ def render(report: Report) -> dict[str, bytes]:
     files: dict[str, str | bytes] = {"scores.csv": _scores(report.answer)}
     if report.answer.answered:
         files["expectations.csv"] = expectations.comma_separated(report.answer.answered)
+    if any(study.trials for study in report.answer.searched):
+        files["trials.csv"] = trials.comma_separated(report.answer.searched)
     if "markdown" in spec.formats:
         heading = f"# {spec.title}\n\n" if spec.title else ""
         heading += f"{spec.question}\n\n" if spec.question else ""

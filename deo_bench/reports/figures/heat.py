@@ -69,12 +69,12 @@ class _Layout:
 
     @classmethod
     def of(cls, levels: tuple[Sequence[str], Sequence[str]]) -> _Layout:
-        names = tuple(_wrapped(level, _MOST_CHARACTERS) for level in levels[0])
+        names = tuple(wrapped(level, _MOST_CHARACTERS) for level in levels[0])
         across = len(levels[1])
         left = max(len(line) for name in names for line in name.split("\n")) * _CHARACTER + 0.35
         beside = max(int((WIDTH - left) // (across * _LEAST_WIDTH + _GAP)), 1)
         ticks = tuple(
-            _wrapped(level, max(int(_cell_width(left, beside, across) / _CHARACTER), 5)) for level in levels[1]
+            wrapped(level, max(int(_cell_width(left, beside, across) / _CHARACTER), 5)) for level in levels[1]
         )
         tall = max(0.36, _LINE * max(name.count("\n") + 2 for name in names))
         foot = _LINE * max(tick.count("\n") + 1 for tick in ticks)
@@ -188,7 +188,7 @@ def _ink(colour: tuple[float, float, float, float]) -> str:
     return "black" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "white"
 
 
-def _wrapped(label: str, most: int) -> str:
+def wrapped(label: str, most: int) -> str:
     """A label in lines of at most `most` characters, broken after what separates words or settings."""
     lines = [""]
     for piece in re.findall(r"[^ ,=_.+/-]*[ ,=_.+/-]*", label):

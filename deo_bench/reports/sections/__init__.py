@@ -19,10 +19,12 @@ from deo_bench.reports.sections import (
     seeds,
     segmentation,
     summary,
+    sweeps,
 )
 
 KINDS: tuple[Callable[[Answer], list[Section]], ...] = (
     scores.main,
+    sweeps.sections,
     expectations.sections,
     effects.sections,
     summary.sections,

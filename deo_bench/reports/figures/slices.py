@@ -1,0 +1,115 @@
+"""Slices of a sweep: what trials reached against each path's value, one panel a path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from deo_bench.reports.figures.scales import height_below, labels_below
+from deo_bench.reports.figures.style import WIDTH
+from deo_bench.reports.figures.trials import (
+    AS_IT_IS,
+    LIGHTEST,
+    MAP,
+    RING,
+    dot,
+    lies_at,
+    limits,
+    path_title,
+    ringed,
+    sample,
+    set_path,
+    set_values,
+    shown,
+    titled,
+    unit,
+)
+from deo_bench.reports.searched import Axis, Searched, Tried
+from deo_bench.reports.trials import position, reached
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_PATHS = 12
+_MOST_ACROSS = 4
+_PANEL, _HEAD, _FOOT = 1.35, 0.34, 0.3
+_HANDLE = 1.8
+_LETTERS = 104
+"""Letters of a title or of ticks beside one another on a page."""
+
+
+def slices_figure(searched: Searched, place: int, paths: Sequence[Axis]) -> Figure:
+    """The aim at a place against each of some paths; the later a trial, the lighter its dot."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    points = reached(searched, place)
+    down = -(-len(paths) // _MOST_ACROSS)
+    across = -(-len(paths) // down)
+    told = _told(searched, [trial for trial, _ in points])
+    figure = Figure(
+        figsize=(WIDTH, down * (_PANEL + _HEAD) + _FOOT + height_below(list(told), _HANDLE)), layout="constrained"
+    )
+    colours = ScalarMappable(Normalize(0, max((trial.number for trial in searched.trials), default=0) or 1), _shades())
+    panels = figure.subplots(down, across, squeeze=False, sharey=True)
+    for number, axes in enumerate(panels.flat):
+        if number >= len(paths):
+            axes.set_visible(False)
+            continue
+        _panel(axes, searched, place, paths[number], points, colours, _LETTERS // across - 6)
+        if number % across == 0:
+            axes.set_ylabel(unit(searched.aims[place]))
+    bar = figure.colorbar(colours, ax=panels, label="trial", aspect=14 * down, pad=0.015, fraction=0.03)
+    bar.outline.set_visible(False)
+    bar.locator = MaxNLocator(6, integer=True, steps=[1, 2, 5, 10])
+    bar.update_ticks()
+    bar.ax.tick_params(labelsize=6.5)
+    about = titled(searched.aims[place])
+    labels_below(figure, list(told.values()), list(told), ", ".join(filter(None, (about, searched.cell))), _HANDLE)
+    return figure
+
+
+def _shades() -> Any:
+    import matplotlib as mpl
+    from matplotlib.colors import ListedColormap
+
+    colours = mpl.colormaps[MAP]
+    return ListedColormap([colours(LIGHTEST * step / 255) for step in range(256)])
+
+
+def _panel(
+    axes: Axes, searched: Searched, place: int, path: Axis, points: Sequence[tuple[Tried, float]], colours: Any,
+    letters: int,
+) -> None:  # fmt: skip
+    aim, trials = searched.aims[place], [trial for trial, _ in points]
+    axes.set_title(path_title(path, trials, letters), loc="left", fontsize=7, parse_math=False)
+    axes.grid(axis="y", color="0.92", linewidth=0.6)
+    axes.tick_params(axis="both", labelsize=6.5)
+    set_path(axes, path, trials, letters)
+    for trial, value in points:
+        at = position(path, trial)
+        if at is None:
+            continue
+        where = [lies_at(path, trial, at)], [shown(aim, value)]
+        if trial.is_default:
+            axes.plot(*where, zorder=5, label="default", **AS_IT_IS)
+        else:
+            looks = dot(len(points)) | {"markerfacecolor": colours.to_rgba(trial.number)}
+            axes.plot(*where, zorder=3, label=str(trial.number), **looks)
+        if trial.number in ringed(searched):
+            axes.plot(*where, zorder=6, label="finalist", **RING)
+    set_values(axes, aim)
+    axes.set_ylim(*limits([shown(aim, value) for _, value in points]))
+
+
+def _told(searched: Searched, trials: Sequence[Tried]) -> dict[str, Artist]:
+    told: dict[str, Artist] = {"finished, the later the lighter": sample(dot(0) | {"markerfacecolor": "0.4"})}
+    if any(trial.is_default for trial in trials):
+        told["the recipe as it stands"] = sample(AS_IT_IS)
+    if ringed(searched):
+        told["run with fresh seeds"] = sample(RING)
+    return told

@@ -1,0 +1,204 @@
+"""The table of a sweep's finalists: each aim at the trial's seed, with fresh seeds, the gap, and on *report*."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from deo_bench.reports.answer import Answer
+from deo_bench.reports.found import Held, columns_of, held
+from deo_bench.reports.grid import HOLE, Footnotes, Grid, Heading, Line, Slot
+from deo_bench.reports.searched import Aim, Searched, Tried
+from deo_bench.reports.trials import best, reached, states_of, value_of
+from deo_bench.reports.wording import begun, difference_text, estimate_text, number, unresolved_text
+
+BEYOND = "beyond"
+_MOST_BEST = 3
+_WORDS = {"pruned": "pruned", "failed": "failed", "running": "under way"}
+_NO_VALUE = {
+    "running": "its trial is under way",
+    "pruned": "its trial was pruned",
+    "failed": "its trial failed",
+    "complete": "its trial has no value",
+}
+
+Studies = Sequence[tuple[Searched, Mapping[str, tuple[Held, ...]]]]
+"""Each with its finalists by the label of their rows."""
+
+
+def counted(study: Searched) -> str:
+    """`40 of 40 trials: 27 finished, 11 pruned, 2 failed; 3 cost nothing, since their runs were there already`."""
+    count = states_of(study)
+    others = [f"{count[state]} {word}" for state, word in _WORDS.items() if count[state]]
+    free = sum(trial.cost_nothing for trial in study.trials)
+    nothing = f"; {free} cost nothing, since {'its run was' if free == 1 else 'their runs were'} there already"
+    told = ", ".join([f"{count['complete']} finished", *others])
+    return f"{sum(count.values())} of {study.wanted} trials: {told}{nothing if free else ''}"
+
+
+def row_name(study: Searched, row: str, finalist: int | None) -> str:
+    """What a finalist is called where its cell stands above it or before it."""
+    if not study.cell:
+        return row
+    return "default" if finalist is None else f"trial {finalist}"
+
+
+def grids(answer: Answer) -> list[Grid]:
+    """A table for all studies that share their aims, in a block each."""
+    alike: dict[tuple[Aim, ...], list[tuple[Searched, Mapping[str, tuple[Held, ...]]]]] = {}
+    for study, rows in zip(answer.searched, held(answer), strict=True):
+        if study.trials:
+            alike.setdefault(study.aims, []).append((study, rows))
+    return [_grid(answer, aims, studies) for aims, studies in alike.items()]
+
+
+def _grid(answer: Answer, aims: Sequence[Aim], studies: Studies) -> Grid:
+    notes, has_finalists = Footnotes(), any(rows for _, rows in studies)
+    columns = [_Column(answer, aim, place, studies) for place, aim in enumerate(aims)]
+    blocks = []
+    for study, rows in studies:
+        numbers = {finalist.row: finalist.number for finalist in study.finalists}
+        lines = [
+            Line(
+                row_name(study, row, numbers[row]),
+                max((one.fresh.seeds for one in each if one.fresh), default=0),
+                tuple(slot for column in columns for slot in column.slots(each, notes)),
+            )
+            for row, each in rows.items()
+        ] or _unheld(study, columns, notes)
+        blocks.append((study.cell, tuple(lines)))
+    headings = tuple(heading for column in columns for heading in column.headings())
+    words = _caption(answer, aims, [study for study, _ in studies], has_finalists)
+    return Grid("found", "", words, headings, tuple(blocks), tuple(notes.notes))
+
+
+class _Column:
+    """An aim's columns: at the trial's seed, and where there are finalists fresh seeds, the gap, *report*."""
+
+    def __init__(self, answer: Answer, aim: Aim, place: int, studies: Studies) -> None:
+        self.aim, self.place = aim, place
+        told = [each[place] for _, rows in studies for each in rows.values()]
+        self.has_finalists = bool(told)
+        self.has_report = self.has_finalists and bool(columns_of(answer, aim))
+        self.has_against = any(one.against for one in told)
+        values = [one.searched for one in told] + [one.fresh.value for one in told if one.fresh]
+        values += [value for study, rows in studies if not rows for _, value in reached(study, place)]
+        self.beside = tuple(value for value in values if value is not None)
+
+    def headings(self) -> list[Heading]:
+        """What stands above them."""
+        remark = "less is better" if self.aim.direction == "min" else ""
+        told = [("trial's seed", "select")]
+        told += [("fresh seeds", "select"), ("gap", "select")] if self.has_finalists else []
+        told += [("fresh seeds", "report")] if self.has_report else []
+        told += [("to default", "report")] if self.has_against else []
+        return [Heading(self.aim.name, metric, where=where, remark=remark) for metric, where in told]
+
+    def text(self, value: float, signed: bool = False) -> str:
+        """A number, with as many decimals as its column."""
+        return number(value, signed, self.aim.is_share, self.beside)
+
+    def slots(self, each: Sequence[Held], notes: Footnotes) -> list[Slot]:
+        """A finalist's."""
+        one = each[self.place]
+        has_value = one.searched is not None
+        made = [
+            Slot(self.text(one.searched or 0.0)) if has_value else Slot(HOLE, notes=notes(["its trial has no value"]))
+        ]
+        made += [self._fresh(one, notes), self._gap(one, notes)]
+        made += [self._reported(one, notes)] if self.has_report else []
+        return made + ([self._against(one)] if self.has_against else [])
+
+    def holes(self, reason: str, notes: Footnotes) -> list[Slot]:
+        """As many empty ones as there are columns after the first."""
+        return [Slot(HOLE, notes=notes([reason])) for _ in self.headings()[1:]]
+
+    def _fresh(self, one: Held, notes: Footnotes) -> Slot:
+        if one.fresh is None:
+            return Slot(HOLE, notes=notes(["fresh seeds are not scored yet"]))
+        if one.fresh.seeds == 1:
+            return Slot(self.text(one.fresh.value), notes=notes(["one seed: how much seeds vary is not known"]))
+        if one.fresh.high == one.fresh.low:
+            return Slot(self.text(one.fresh.value))
+        if self.aim.is_share:
+            return Slot(estimate_text(one.fresh))
+        return Slot(f"{self.text(one.fresh.value)} ±{self.text((one.fresh.high - one.fresh.low) / 2)}")
+
+    def _gap(self, one: Held, notes: Footnotes) -> Slot:
+        if one.gap is None:
+            return Slot(HOLE, notes=notes(["it takes both values"]))
+        return Slot(f"{self.text(one.gap, True)}{f', {BEYOND}' if one.is_beyond else ''}")
+
+    def _reported(self, one: Held, notes: Footnotes) -> Slot:
+        if one.reported is None:
+            return Slot(HOLE, notes=notes([one.reason or "no score"]))
+        return Slot(estimate_text(one.reported), notes=notes(one.notes))
+
+    def _against(self, one: Held) -> Slot:
+        if one.against is None:
+            return Slot(HOLE)
+        remark = unresolved_text(1.0 if one.corrected is None else one.corrected)
+        return Slot(difference_text(one.against), is_unresolved=not one.is_resolved, remark=remark)
+
+
+def _unheld(study: Searched, columns: Sequence[_Column], notes: Footnotes) -> list[Line]:
+    """Of a study without finalists the recipe as it stands and the best so far, held against nothing yet."""
+    default = [trial for trial in study.trials if trial.is_default]
+    shown = {trial.number: trial for trial in [*default, *best(study, most=_MOST_BEST)]}
+    lines = [_unheld_line(trial, columns, notes) for trial in shown.values()]
+    if lines:
+        return lines
+    holes = [slot for column in columns for slot in [Slot(HOLE), *column.holes("no trial has a value", notes)]]
+    return [Line("no trial has a value", None, tuple(holes))]
+
+
+def _unheld_line(trial: Tried, columns: Sequence[_Column], notes: Footnotes) -> Line:
+    slots: list[Slot] = []
+    for column in columns:
+        value = value_of(trial, column.place)
+        is_there = value is not None
+        slots.append(Slot(column.text(value or 0.0)) if is_there else Slot(HOLE, notes=notes([_NO_VALUE[trial.state]])))
+        slots += column.holes("not run with fresh seeds yet", notes)
+    return Line("default" if trial.is_default else f"trial {trial.number}", None, tuple(slots))
+
+
+def _caption(answer: Answer, aims: Sequence[Aim], studies: Sequence[Searched], has_finalists: bool) -> str:
+    unit = "Percent." if all(aim.is_share for aim in aims) else "Shares in percent, the rest in its own unit."
+    sentences = [
+        unit,
+        *map(_aim_told, aims),
+        "Trial's seed: on select, with the one seed of all trials; trials were chosen by this value, so that it is the "
+        "winner's luck too.",
+    ]
+    if has_finalists:
+        sentences.append(
+            "Fresh seeds: the same recipe trained anew with seeds that no trial had; on select ± half of a 95 % t "
+            "interval over seeds alone. Gap: fresh seeds' mean minus the trial's value; "
+            f"{BEYOND}: more than one further seed would be off, 19 times of 20, by the spread of the fresh ones."
+        )
+        sentences += _report_told(answer, aims)
+    else:
+        sentences.append("Nothing was run with fresh seeds yet: how much of it is luck is not known.")
+    sentences += [f"{f'{study.cell}: ' if study.cell else ''}{counted(study)}." for study in studies]
+    sentences += [f"{begun('; '.join(words))}." for words in dict.fromkeys(study.told for study in studies) if words]
+    return " ".join(sentences)
+
+
+def _aim_told(aim: Aim) -> str:
+    less = ", less is better" if aim.direction == "min" else ""
+    if not aim.tasks:
+        return f"{begun(aim.name)}: what a run costs{less}."
+    over = f"the mean over {len(aim.tasks)} tasks ({', '.join(aim.tasks)})" if len(aim.tasks) > 1 else aim.tasks[0]
+    return f"{begun(aim.name)}: {over} by probe {aim.probe}{less}."
+
+
+def _report_told(answer: Answer, aims: Sequence[Aim]) -> list[str]:
+    columns = [column for aim in aims for column in columns_of(answer, aim).values()]
+    if not columns:
+        return []
+    one = columns[0]
+    return [
+        "Report: the same runs on test images that the search never saw, ± half of a 95 % interval over seeds and test "
+        "images; to default: against the recipe as it stands, paired by seed and test image, each interval by itself, "
+        "unresolved where p ≥ .05 after Holm's correction over these comparisons. "
+        f"Protocol {one.protocol}, bands {one.bands}, {one.weights} weights."
+    ]
