@@ -49,7 +49,10 @@ def importances(searched: Searched, place: int) -> Importances:
     points = reached(searched, place)
     count = len(points)
     if count < LEAST:
-        return Importances(reason=f"{count} finished trials: too few, it takes {LEAST}", trials=count)
+        return Importances(
+            reason=f"it takes {LEAST} finished trials, and there {'is 1' if count == 1 else f'are {count}'}",
+            trials=count,
+        )
     order = sign(searched.aims[place])
     ranked = sorted((value for _, value in points), key=lambda value: -order * value)
     wanted = max(ceil(_TOP * count), _LEAST_TOP)

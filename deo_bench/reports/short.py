@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from deo_bench.reports.answer import Answer
 from deo_bench.reports.found import Held, held
-from deo_bench.reports.searched import Searched
+from deo_bench.reports.searched import Aim, Searched
 from deo_bench.reports.sections import expectations, finalists
 from deo_bench.reports.trials import best, is_over, sign, value_of
 from deo_bench.reports.wording import difference_text, has_differences, number, resolved, title
@@ -36,35 +36,43 @@ def _sweeps(answer: Answer) -> list[str]:
     if len(studies) > _MOST:
         over = sum(is_over(study) for study, _ in studies)
         return [f"Sweeps of {len(studies)} cells, {over} of them over: what they found is in the tables."]
-    return [f"Sweep{f' of {study.cell}' if study.cell else ''}: {_found(study, rows)}." for study, rows in studies]
+    return [
+        f"Sweep{f' of {study.cell}' if study.cell else ''}{'' if is_over(study) else ', under way'}: "
+        f"{finalists.counted(study)}; {_best(study, rows)}."
+        for study, rows in studies
+    ]
 
 
-def _found(study: Searched, rows: Mapping[str, tuple[Held, ...]]) -> str:
-    """The finalist with the best mean over fresh seeds, both its values and the gap; before that the best so far."""
-    aim, several = study.aims[0], f" in {study.aims[0].name}" if len(study.aims) > 1 else ""
-    told = "" if is_over(study) else "under way, "
-    told += finalists.counted(study)
-    number_of = {finalist.row: finalist.number for finalist in study.finalists}
-    tried = {row: each[0] for row, each in rows.items() if number_of[row] is not None and each[0].fresh}
-    if not tried:
-        lead = next(iter(best(study)), None)
-        value = value_of(lead, 0) if lead else None
-        if lead is None or value is None:
-            return f"{told}; none has a value"
-        return f"{told}; best{several} so far is trial {lead.number} with {_text(study, value)} on select at its seed"
-    row = max(tried, key=lambda row: sign(aim) * (fresh.value if (fresh := tried[row].fresh) else 0.0))
-    one = tried[row]
-    words = f"{told}; best{several} by fresh seeds is {finalists.row_name(study, row, number_of[row])} with {_text(study, one.fresh.value if one.fresh else 0.0)}"
-    if one.gap is not None and one.searched is not None:
-        beyond = ", beyond the spread of its seeds" if one.is_beyond else ""
-        words += (
-            f" on select ({_text(study, one.searched)} at the trial's seed, gap {_text(study, one.gap, True)}{beyond})"
-        )
-    if one.against is not None:
-        resolved_ = "resolved" if one.is_resolved else "unresolved"
-        words += f", and {difference_text(one.against)} to the recipe as it stands on report, {resolved_}"
-    return words
+def _best(study: Searched, rows: Mapping[str, tuple[Held, ...]]) -> str:
+    """The trial with the best mean over fresh seeds and what it had at its own; before that the best so far."""
+    aim = study.aims[0]
+    of = f" in {aim.name}" if len(study.aims) > 1 else ""
+    numbers = {finalist.row: finalist.number for finalist in study.finalists}
+    tried = [(row, each[0], each[0].fresh.value) for row, each in rows.items() if each[0].fresh]
+    tried = [each for each in tried if numbers[each[0]] is not None]
+    if tried:
+        row, one, value = max(tried, key=lambda each: sign(aim) * each[2])
+        name = finalists.row_name(study, row, numbers[row])
+        return f"best{of} by fresh seeds is {name} with {_text(aim, value)} on select{_luck(aim, one)}{_gain(one)}"
+    for lead in best(study):
+        told = _text(aim, value_of(lead, 0) or 0.0)
+        return f"best{of} so far is trial {lead.number} with {told} on select at its seed"
+    return "none has a value"
 
 
-def _text(study: Searched, value: float, signed: bool = False) -> str:
-    return number(value, signed, study.aims[0].is_share)
+def _luck(aim: Aim, one: Held) -> str:
+    if one.gap is None or one.searched is None:
+        return ""
+    beyond = ", beyond the spread of its seeds" if one.is_beyond else ""
+    return f" ({_text(aim, one.searched)} at the trial's seed, gap {_text(aim, one.gap, True)}{beyond})"
+
+
+def _gain(one: Held) -> str:
+    if one.against is None:
+        return ""
+    word = "resolved" if one.is_resolved else "unresolved"
+    return f", on report {difference_text(one.against)} to the recipe as it stands, {word}"
+
+
+def _text(aim: Aim, value: float, signed: bool = False) -> str:
+    return number(value, signed, aim.is_share)

@@ -120,7 +120,12 @@ def wide(count: int = 60, paths: int = 15) -> Searched:
     )
     made = []
     for number in range(count):
-        point = {axis.path: float(np.exp(draws.uniform(np.log(0.01), np.log(10.0)))) for axis in axes}
+        point = {
+            axis.path: float(
+                np.exp(draws.uniform(np.log(0.01), np.log(10.0))) if axis.is_log else draws.uniform(0.01, 10)
+            )
+            for axis in axes
+        }
         reached = 0.5 - 0.02 * np.log(point[axes[-1].path]) ** 2 + draws.normal(0, 0.01)
         made.append(Tried(number, "complete", (float(reached),), point, f"{number:012x}-s1000", {}, number == 0))
     return study(count, made=made, axes=axes)

@@ -10,11 +10,13 @@ from deo_bench.reports.figures.scales import height_below, labels_below
 from deo_bench.reports.figures.style import WIDTH
 from deo_bench.reports.figures.trials import (
     AS_IT_IS,
+    ENTITLED,
     LOST,
     RING,
     STOPPED,
     UNDER_WAY,
     dot,
+    entitle,
     limits,
     ringed,
     sample,
@@ -36,6 +38,9 @@ _MOST_ACROSS = 3
 _ALONE, _PANEL, _HEAD, _FOOT = 2.1, 1.9, 0.28, 0.25
 _HANDLE = 1.8
 _BOTTOM = 0.03
+_NEAR = 0.14
+_SIDES = ((5, 4), (5, -9), (-5, -9), (-5, 4))
+"""Share of a panel within which points are neighbours; where their numbers stand, in points."""
 _LINE: dict[str, Any] = {"color": "0.25", "linewidth": 1.1}
 _FRESH: dict[str, Any] = {"color": "black", "linewidth": 0.8}
 
@@ -48,7 +53,12 @@ def history_figure(searched: Searched) -> Figure:
     down = -(-count // _MOST_ACROSS)
     across = -(-count // down)
     told = _told(searched)
-    height = down * ((_ALONE if count == 1 else _PANEL) + _HEAD) + _FOOT + height_below(list(told), _HANDLE)
+    height = (
+        ENTITLED * bool(searched.cell)
+        + down * ((_ALONE if count == 1 else _PANEL) + _HEAD)
+        + _FOOT
+        + height_below(list(told), _HANDLE)
+    )
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     panels = list(figure.subplots(down, across, squeeze=False).flat)
     for place, axes in enumerate(panels):
@@ -58,7 +68,8 @@ def history_figure(searched: Searched) -> Figure:
             _front(axes, searched)
         else:
             axes.set_visible(False)
-    labels_below(figure, list(told.values()), list(told), searched.cell, _HANDLE)
+    entitle(figure, searched.cell)
+    labels_below(figure, list(told.values()), list(told), "", _HANDLE)
     return figure
 
 
@@ -75,7 +86,7 @@ def _panel(axes: Axes, searched: Searched, place: int) -> None:
     numbers = [trial.number for trial in searched.trials]
     edge = 0.6 + 0.025 * len(numbers)
     axes.set_xlim(min(numbers, default=0) - edge, max(numbers, default=1) + edge)
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     values = [shown(aim, value) for _, value in points]
     seen = [*values, *_stopped(axes, searched, place), *_fresh(axes, searched, place)]
     best = running_best(points, sign(aim))
@@ -167,15 +178,13 @@ def _front(axes: Axes, searched: Searched) -> None:
     axes.plot([x for x, _ in steps], [y for _, y in steps], zorder=2, color="0.45", linewidth=1.0, label="front")
     xs, ys = [shown(first, x) for _, x, _ in told], [shown(second, y) for _, _, y in told]
     axes.plot(xs, ys, zorder=4, label="finished", **dot(len(told)))
-    below = True  # numbers of points beside one another keep apart
+    final: dict[int, tuple[float, float]] = {}
     for (trial, _, _), x, y in zip(told, xs, ys, strict=True):
         if trial.is_default:
             axes.plot([x], [y], zorder=5, label="default", **AS_IT_IS)
         if trial.number in ringed(searched):
             axes.plot([x], [y], zorder=6, label="finalist", **RING)
-            below = not below
-            axes.annotate(str(trial.number), (x, y), (5, -8 if below else 4), fontsize=6, textcoords="offset points",
-                          zorder=7)  # fmt: skip
+            final[trial.number] = x, y
     axes.set_title("one against the other", loc="left")
     axes.set_xlabel(f"{titled(first)} ({unit(first)})", parse_math=False)
     axes.set_ylabel(f"{titled(second)} ({unit(second)})", parse_math=False)
@@ -183,6 +192,20 @@ def _front(axes: Axes, searched: Searched) -> None:
     set_values(axes, first, "x")
     set_values(axes, second)
     axes.margins(0.12)
+    _numbers(axes, final)
+
+
+def _numbers(axes: Axes, final: dict[int, tuple[float, float]]) -> None:
+    """The finalists' numbers beside their points, of neighbours on other sides."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    taken: list[tuple[float, float, int]] = []
+    for number, (x, y) in final.items():
+        across, up = (x - left) / (right - left), (y - low) / (high - low)
+        beside = {side for there, above, side in taken if max(abs(there - across), abs(above - up)) < _NEAR}
+        side = next((place for place in range(len(_SIDES)) if place not in beside), 0)
+        taken.append((across, up, side))
+        axes.annotate(str(number), (x, y), _SIDES[side], fontsize=6, textcoords="offset points", zorder=7,
+                      ha="left" if _SIDES[side][0] > 0 else "right")  # fmt: skip
 
 
 def _corner(before: tuple[float, float], after: tuple[float, float]) -> list[tuple[float, float]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from deo_bench.reports.figures.heat import wrapped
 from deo_bench.reports.figures.style import WIDTH
+from deo_bench.reports.figures.trials import ENTITLED, entitle
 from deo_bench.reports.importances import Importances
 from deo_bench.reports.palette import TRIED
 from deo_bench.reports.searched import Aim, Axis
@@ -31,7 +32,9 @@ def importances_figure(aims: Sequence[Aim], found: Sequence[Importances], axes: 
     down = -(-len(shown) // _MOST_ACROSS)
     across = -(-len(shown) // down)
     lines = sum(names[path].count("\n") + 1 for path in paths)
-    figure = Figure(figsize=(WIDTH, down * (_ROW * max(lines, 2) + _HEAD) + _FOOT), layout="constrained")
+    figure = Figure(
+        figsize=(WIDTH, ENTITLED * bool(cell) + down * (_ROW * max(lines, 2) + _HEAD) + _FOOT), layout="constrained"
+    )
     for place, panel in enumerate(figure.subplots(down, across, squeeze=False, sharey=True).flat):
         if place >= len(shown):
             panel.set_visible(False)
@@ -40,7 +43,8 @@ def importances_figure(aims: Sequence[Aim], found: Sequence[Importances], axes: 
         if place % across == 0:
             panel.set_yticks(range(len(paths)), [names[path] for path in paths], parse_math=False)
     told = "percent of what all paths tell of the best trials"
-    figure.supxlabel(f"{told} ({cell})" if cell else told, fontsize=8, parse_math=False)
+    figure.supxlabel(told, fontsize=8)
+    entitle(figure, cell)
     return figure
 
 

@@ -11,7 +11,17 @@ import numpy as np
 from deo_bench.reports.figures.heat import wrapped
 from deo_bench.reports.figures.scales import height_below, labels_below, short
 from deo_bench.reports.figures.style import WIDTH
-from deo_bench.reports.figures.trials import LIGHTEST, MAP, lies_at, ringed, shown, ticks_of, titled, unit
+from deo_bench.reports.figures.trials import (
+    AS_IT_IS,
+    ENTITLED,
+    LIGHTEST,
+    MAP,
+    entitle,
+    lies_at,
+    ringed,
+    shown,
+    ticks_of,
+)
 from deo_bench.reports.palette import AS_IT_STANDS
 from deo_bench.reports.searched import Aim, Axis, Searched, Tried
 from deo_bench.reports.trials import bounds_of, position, reached, sign, value_of
@@ -27,10 +37,6 @@ _BELOW = -0.16
 """Where lines go past a path that is not in force, the axis itself being 0 to 1."""
 _PASSED = (0, (2, 1.6))
 _APART = 0.04
-_DEFAULT: dict[str, Any] = {
-    "color": AS_IT_STANDS, "linewidth": 1.5, "alpha": 1.0, "marker": "D", "markersize": 4.6,
-    "markeredgecolor": "black", "markeredgewidth": 0.7,
-}  # fmt: skip
 _LETTERS = 6.5
 _BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
 
@@ -41,21 +47,25 @@ def parallel_figure(searched: Searched, axes: Sequence[Axis]) -> Figure:
 
     trials = [trial for trial, _ in reached(searched, 0)]
     told = _told(searched, trials, axes)
-    figure = Figure(figsize=(WIDTH, _TALL + _HEAD + height_below(list(told), 2.2)), layout="constrained")
+    figure = Figure(
+        figsize=(WIDTH, ENTITLED * bool(searched.cell) + _TALL + _HEAD + height_below(list(told), 2.2)),
+        layout="constrained",
+    )
     panel = figure.subplots()
     count = len(axes) + len(searched.aims)
     for place, axis in enumerate(axes):
-        _path(panel, place, axis, trials, 100 // count)
+        _path(panel, place, axis, trials, 125 // count)
         if any(position(axis, trial) is None for trial in trials):
             panel.annotate("not in force", (place, _BELOW), (0, -5), textcoords="offset points", ha="center", va="top",
                            fontsize=6, color="0.35")  # fmt: skip
     for place, aim in enumerate(searched.aims):
-        _aim(panel, len(axes) + place, aim, [v for t in trials if (v := value_of(t, place)) is not None], 100 // count)
+        _aim(panel, len(axes) + place, aim, [v for t in trials if (v := value_of(t, place)) is not None], 125 // count)
     _lines(panel, searched, trials, axes)
     panel.set_xlim(-0.35, count - 0.55)
     panel.set_ylim(_BELOW - 0.09 if _has_gap(axes, trials) else -0.06, 1.03)
     panel.set_axis_off()
-    labels_below(figure, list(told.values()), list(told), searched.cell, 2.2)
+    entitle(figure, searched.cell)
+    labels_below(figure, list(told.values()), list(told), "", 2.2)
     return figure
 
 
@@ -78,9 +88,10 @@ def _path(panel: Axes, place: int, axis: Axis, trials: Sequence[Tried], letters:
 def _aim(panel: Axes, place: int, aim: Aim, values: Sequence[float], letters: int) -> None:
     low, high = min(values), max(values)
     ticks = [
-        (_share(value, (low, high), sign(aim)), f"{shown(aim, value):.4g}") for value in ticks_of(low, high, False)
+        (_share(value, (low, high), sign(aim)), f"{shown(aim, value):.4g}" if aim.is_share else short(value, 4))
+        for value in ticks_of(low, high, False)
     ]
-    _upright(panel, place, wrapped(f"{titled(aim)} ({unit(aim)})", letters), ticks, is_bold=True)
+    _upright(panel, place, wrapped(f"{aim.name} (percent)" if aim.is_share else aim.name, letters), ticks, is_bold=True)
 
 
 def _upright(panel: Axes, place: int, name: str, ticks: Sequence[tuple[float, str]], is_bold: bool = False) -> None:
@@ -140,8 +151,9 @@ def _lines(panel: Axes, searched: Searched, trials: Sequence[Tried], axes: Seque
         if trial.number in final:
             looks |= {"linewidth": 1.9, "alpha": 1.0, "zorder": 4}
         if trial.is_default:
-            _line(panel, height, looks | {"color": "black", "linewidth": 2.6, "alpha": 1.0, "zorder": 4})
-            looks |= _DEFAULT | {"zorder": 4.1}
+            looks |= {"color": AS_IT_STANDS, "linewidth": 1.6, "alpha": 1.0, "zorder": 4.1}
+            _line(panel, height, looks | {"color": "black", "linewidth": 2.6, "zorder": 4}, past=False)
+            panel.plot(np.arange(len(height)), height, zorder=7, **AS_IT_IS)
         _line(panel, height, looks)
     ends = {trial.number: height[-1] for height, trial in zip(made, trials, strict=True) if trial.number in final}
     _numbers(panel, made.shape[1] - 1, {number: end for number, end in ends.items() if np.isfinite(end)})
@@ -155,12 +167,14 @@ def _numbers(panel: Axes, place: int, ends: dict[int, float]) -> None:
         panel.annotate(str(number), (place, at), (5, 0), textcoords="offset points", va="center", fontsize=6)
 
 
-def _line(panel: Axes, height: np.ndarray, looks: dict[str, Any]) -> None:
-    """A trial's line; broken on its way past a path that is not in force."""
+def _line(panel: Axes, height: np.ndarray, looks: dict[str, Any], past: bool = True) -> None:
+    """A trial's line; broken on its way past a path that is not in force, or without that part."""
     there = np.isfinite(height)
     ys = np.where(there, height, _BELOW)
     for place in range(len(ys) - 1):
         is_past = not (there[place] and there[place + 1])
+        if is_past and not past:
+            continue
         panel.plot([place, place + 1], ys[place : place + 2], linestyle=_PASSED if is_past else "-",
                    solid_capstyle="round", **looks)  # fmt: skip
 
@@ -175,7 +189,9 @@ def _told(searched: Searched, trials: Sequence[Tried], axes: Sequence[Axis]) -> 
         f"worst in {aim}": Line2D([], [], color=colours(0.0), linewidth=1.4),
     }
     if any(trial.is_default for trial in trials):
-        told["the recipe as it stands"] = Line2D([], [], **_DEFAULT)
+        told["the recipe as it stands"] = Line2D(
+            [], [], **AS_IT_IS | {"color": AS_IT_STANDS, "linestyle": "-", "linewidth": 1.6}
+        )
     if ringed(searched):
         told["thick, with its number: run with fresh seeds"] = Line2D([], [], color="0.3", linewidth=1.9)
     if _has_gap(axes, trials):

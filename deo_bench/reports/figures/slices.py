@@ -9,10 +9,12 @@ from deo_bench.reports.figures.scales import height_below, labels_below
 from deo_bench.reports.figures.style import WIDTH
 from deo_bench.reports.figures.trials import (
     AS_IT_IS,
+    ENTITLED,
     LIGHTEST,
     MAP,
     RING,
     dot,
+    entitle,
     lies_at,
     limits,
     path_title,
@@ -51,9 +53,8 @@ def slices_figure(searched: Searched, place: int, paths: Sequence[Axis]) -> Figu
     down = -(-len(paths) // _MOST_ACROSS)
     across = -(-len(paths) // down)
     told = _told(searched, [trial for trial, _ in points])
-    figure = Figure(
-        figsize=(WIDTH, down * (_PANEL + _HEAD) + _FOOT + height_below(list(told), _HANDLE)), layout="constrained"
-    )
+    height = ENTITLED * bool(searched.cell) + down * (_PANEL + _HEAD) + _FOOT + height_below(list(told), _HANDLE)
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     colours = ScalarMappable(Normalize(0, max((trial.number for trial in searched.trials), default=0) or 1), _shades())
     panels = figure.subplots(down, across, squeeze=False, sharey=True)
     for number, axes in enumerate(panels.flat):
@@ -68,8 +69,8 @@ def slices_figure(searched: Searched, place: int, paths: Sequence[Axis]) -> Figu
     bar.locator = MaxNLocator(6, integer=True, steps=[1, 2, 5, 10])
     bar.update_ticks()
     bar.ax.tick_params(labelsize=6.5)
-    about = titled(searched.aims[place])
-    labels_below(figure, list(told.values()), list(told), ", ".join(filter(None, (about, searched.cell))), _HANDLE)
+    entitle(figure, searched.cell)
+    labels_below(figure, list(told.values()), list(told), titled(searched.aims[place]), _HANDLE)
     return figure
 
 

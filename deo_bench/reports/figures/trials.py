@@ -15,6 +15,7 @@ from deo_bench.reports.trials import bounds_of, factor, in_force
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MAP = "cividis"
 """Even steps, seen alike with and without colour vision deficiencies; its lightest end is left out on white paper."""
@@ -22,6 +23,9 @@ LIGHTEST = 0.9
 _MANY = 80
 _GOLDEN = 0.6180339887
 _WIDE = 0.44
+_LEAST = 0.004
+ENTITLED = 0.22
+"""Inches that the name of a cell takes."""
 
 AS_IT_IS: dict[str, Any] = {
     "linestyle": "none", "marker": "D", "markersize": 5.4, "markerfacecolor": AS_IT_STANDS, "markeredgecolor": "black",
@@ -141,7 +145,13 @@ def shown(aim: Aim, value: float) -> float:
 
 
 def limits(values: Sequence[float]) -> tuple[float, float]:
-    """The ends of an axis of values, with room around them; of one value a little on either side."""
+    """The ends of an axis of values, with room around them; values that hardly differ are not drawn as if they did."""
     low, high = min(values), max(values)
-    edge = 0.09 * (high - low) or max(abs(high) * 0.05, 1e-3)
+    edge = max(0.09 * (high - low), _LEAST * abs(high), 1e-3)
     return low - edge, high + edge
+
+
+def entitle(figure: Figure, cell: str) -> None:
+    """The cell that a study tunes above everything, where there are several."""
+    if cell:
+        figure.suptitle(cell, x=0.005, ha="left", fontsize=8, fontweight="bold", parse_math=False)

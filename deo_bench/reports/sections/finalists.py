@@ -26,13 +26,13 @@ Studies = Sequence[tuple[Searched, Mapping[str, tuple[Held, ...]]]]
 
 
 def counted(study: Searched) -> str:
-    """`40 of 40 trials: 27 finished, 11 pruned, 2 failed; 3 cost nothing, since their runs were there already`."""
+    """`40 of 40 trials made (27 finished, 11 pruned, 2 failed; 1 cost nothing, since its run was there already)`."""
     count = states_of(study)
     others = [f"{count[state]} {word}" for state, word in _WORDS.items() if count[state]]
     free = sum(trial.cost_nothing for trial in study.trials)
     nothing = f"; {free} cost nothing, since {'its run was' if free == 1 else 'their runs were'} there already"
     told = ", ".join([f"{count['complete']} finished", *others])
-    return f"{sum(count.values())} of {study.wanted} trials: {told}{nothing if free else ''}"
+    return f"{sum(count.values())} of {study.wanted} trials made ({told}{nothing if free else ''})"
 
 
 def row_name(study: Searched, row: str, finalist: int | None) -> str:

@@ -45,8 +45,9 @@ def sections(answer: Answer) -> list[Section]:
     histories = [Drawing(f"history{end}", partial(history_figure, it), _history_caption(it)) for it, _, end in studies]
     found = Section(FOUND, (*finalists.grids(answer), *histories))
     notes = tuple(dict.fromkeys(note for one in studies for note in _notes(one)))
-    parts = (*(drawing for one in studies for drawing in _drawings(one)), *_importance_grids(studies))
-    return [found, *([Section(HOW, parts, notes, "page")] if parts or notes else [])]
+    parts: list[Drawing | Grid] = [drawing for one in studies for drawing in _drawings(one)]
+    parts += _importance_grids(studies)
+    return [found, *([Section(HOW, tuple(parts), notes, "page")] if parts or notes else [])]
 
 
 def _of(study: Searched) -> str:
@@ -54,14 +55,15 @@ def _of(study: Searched) -> str:
 
 
 def _history_caption(study: Searched) -> str:
-    told = [
-        f"{_of(study)}What each trial reached on select with its one seed, in the order in which trials began. The line "
-        "is the best up to there: it gets better by the number of trials alone, and is as lucky as they are."
-    ]
+    told = [f"{_of(study)}What each trial reached on select with its one seed, in the order in which trials began."]
+    if any(reached(study, place) for place in range(len(study.aims))):
+        told.append(
+            "The line is the best so far: it rises with the number of trials alone, and is as lucky as they are."
+        )
     if states_of(study)["pruned"] and len(study.aims) == 1:
         told.append(
-            "Pruned trials stand at their last measurement on the way, by nearest neighbours on select: less trained, and "
-            "not the aim itself where another probe reads that."
+            "Pruned trials stand at their last measurement on the way, by nearest neighbours on select: less trained, "
+            "and not the aim itself where another probe reads that."
         )
     if any(seeds for finalist in study.finalists for seeds in finalist.fresh):
         told.append("Rings: trials that were run with fresh seeds, on a line to the mean of these.")
@@ -81,8 +83,8 @@ def _drawings(one: Measured) -> list[Drawing]:
         return made
     axes, left = chosen(study.axes, measured, MOST_PARALLEL)
     caption = (
-        f"{_of(study)}A line a finished trial ({count}), over the values that were tried to what it reached on select with "
-        "its one seed, the better the higher. Lines bunch where the sampler went: that others are few is no evidence "
+        f"{_of(study)}A line a finished trial ({count}), over the values that were tried to what it reached on select "
+        "with its one seed, the better the higher. Lines bunch where the sampler went: few others are no evidence "
         f"against them.{left}"
     )
     return [*made, Drawing(f"parallel{end}", partial(parallel_figure, study, axes), caption), *_slices(one)]
@@ -97,8 +99,8 @@ def _slices(one: Measured) -> list[Drawing]:
         if len(reached(study, place)) < _LEAST_DRAWN:
             continue
         caption = (
-            f"{_of(study)}{begun(aim.name)} on select, at the trial's seed, against each path's values. Points lie where "
-            f"the sampler went, and all other paths move along: a slope here is no effect of one path.{left}"
+            f"{_of(study)}{begun(aim.name)} on select, at the trial's seed, against each path's values. Points lie "
+            f"where the sampler went, and all other paths move along: a slope here is no effect of one path.{left}"
         )
         name = f"slices{end}-{_FIGURES[place % len(_FIGURES)]}" if len(study.aims) > 1 else f"slices{end}"
         made.append(Drawing(name, partial(slices_figure, study, place, axes), caption))
@@ -118,8 +120,8 @@ def chosen(axes: Sequence[Axis], measured: Sequence[Importances], most: int) -> 
 
 def _bars_told(measured: Sequence[Importances]) -> str:
     told = [
-        "How far the paths' values in the best trials differ from those in all finished ones, as a share of the sum: of "
-        "this space and these trials alone, no sizes of effects, and nothing is significant by it."
+        "How far the paths' values in the best trials differ from those in all finished ones, as a share of the sum: "
+        "of this space and these trials alone, no sizes of effects, and nothing is significant by it."
     ]
     if any(one.conditional for one in measured):
         told.append("Hatched: not in force in every trial, and measured on those in which it was.")
@@ -129,9 +131,9 @@ def _bars_told(measured: Sequence[Importances]) -> str:
 
 _IMPORTANCES = (
     "PED-ANOVA (Watanabe, Bansal and Hutter, 2023; Optuna's): how far the distribution of a path's values in the best "
-    "trials (a tenth of them, five at the least) differs from that in all finished trials, as a percentage of the sum over "
-    "paths. It speaks of the space that was searched and of the trials that were made: another space, sampler or seed gives "
-    "others, few trials give unsteady ones, and a percentage is no size of an effect and no significance."
+    "trials (a tenth of them, five at the least) differs from that in all finished trials, as a percentage of the sum "
+    "over paths. It speaks of the space that was searched and of the trials that were made: another space, sampler or "
+    "seed gives others, few trials give unsteady ones, and a percentage is no size of an effect and no significance."
 )
 
 
