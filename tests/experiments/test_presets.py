@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +18,8 @@ EXPERIMENTS = presets_root() / "experiments"
 RECIPES = sorted((EXPERIMENTS / "recipes").glob("*.toml"))
 FILES = [path for path in sorted(EXPERIMENTS.rglob("*.toml")) if path not in RECIPES]
 REPORTS = sorted((presets_root() / "reports").rglob("*.toml"))
+SWEEPS = [path for path in FILES if "\n[sweep]\n" in path.read_text(encoding="utf-8")]
+GRIDS = [path for path in FILES if path not in SWEEPS]
 
 
 def name(path: Path) -> str:
@@ -32,13 +35,14 @@ def header(path: Path) -> str:
 def test_an_experiment_resolves_and_says_its_question_its_expectation_and_its_cost(path: Path) -> None:
     experiment = read_experiment(str(path))
     cells = cells_of(experiment)
-    assert len({cell.label for cell in cells}) == len(cells) >= 2
-    told = header(path)
+    assert len({cell.label for cell in cells}) == len(cells) >= (1 if path in SWEEPS else 2)
+    assert (experiment.settings.sweep is not None) == (path in SWEEPS)
+    told, command = header(path), "sweep" if path in SWEEPS else "run"
     assert "?" in told and "Expected" in told and "Cost:" in told
-    assert f"deo-bench run {name(path).removeprefix('experiments/')}" in told
+    assert re.search(rf"deo-bench {command} {name(path).removeprefix('experiments/')}( |$)", told)
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path.stem != "aa"], ids=name)
+@pytest.mark.parametrize("path", [path for path in GRIDS if path.stem != "aa"], ids=name)
 def test_what_it_expects_is_declared_of_rows_that_it_has(path: Path) -> None:
     experiment = read_experiment(str(path))
     cells = [cell.label for cell in cells_of(experiment)]
@@ -58,7 +62,8 @@ def test_its_report_is_there_and_answers_it(path: Path) -> None:
     report = (path.parent / experiment.settings.report).resolve()
     spec = read_spec(report)
     assert spec.experiment is not None and (report.parent / spec.experiment).resolve() == path.resolve()
-    assert spec.baseline == "untrained" or spec.baseline in {cell.label for cell in cells_of(experiment)}
+    rows = {"default"} if path in SWEEPS else {cell.label for cell in cells_of(experiment)}
+    assert spec.baseline == "untrained" or spec.baseline in rows
     assert set(spec.bands) <= set(experiment.settings.bands)
 
 
