@@ -1,4 +1,7 @@
-"""Every cell of every preset for two CPU cores takes two steps: whatever it names can be built and trained together."""
+"""Every cell of every preset for two CPU cores takes two steps: whatever it names can be built and trained together.
+
+Of a sweep also what lies at both ends of its space.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,11 @@ from deo_bench.engine.train import Source, train
 from deo_bench.engine.training import Training
 from deo_bench.engine.transforms import fit_transforms
 from deo_bench.experiments.file import read_experiment
-from deo_bench.experiments.grid import GridCell, cells_of
-from deo_bench.recipe import Identifier, StudentTable, presets_root
+from deo_bench.experiments.grid import cells_of
+from deo_bench.recipe import Identifier, Recipe, StudentTable, presets_root
 from deo_bench.registry import Registry
 from deo_bench.students import Student
+from tests.experiments.corners import corners_of
 
 EXPERIMENTS = presets_root() / "experiments"
 TINY = sorted(EXPERIMENTS.rglob("*-tiny.toml"), key=lambda path: path.stem)
@@ -36,8 +40,12 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Places:
 def cells() -> Iterator[Any]:
     for path in TINY:
         name = path.relative_to(EXPERIMENTS).with_suffix("").as_posix()
-        for cell in cells_of(read_experiment(name, ["data.count=48"])):
-            yield pytest.param(cell, id=f"{name}#{cell.label}")
+        experiment = read_experiment(name, ["data.count=48"])
+        for cell in cells_of(experiment):
+            yield pytest.param(cell.recipe, id=f"{name}#{cell.label}")
+        if experiment.settings.sweep is not None:
+            for word, _, _, recipe in corners_of(experiment):
+                yield pytest.param(recipe, id=f"{name}, {word} of everything")
 
 
 def stand_in(pack: Pack) -> Student:
@@ -47,11 +55,11 @@ def stand_in(pack: Pack) -> Student:
     return build_student(table.model_copy(update={"options": options}), Statistics.of(pack), REGISTRY, 0)
 
 
-@pytest.mark.parametrize("cell", list(cells()))
-def test_it_takes_two_steps(cell: GridCell, places: Places, tmp_path: Path) -> None:
-    steps = 2 if cell.recipe.objective else 0
-    changed = cell.recipe.train.model_copy(update={"steps": steps, "batch": 12})
-    recipe = cell.recipe.model_copy(update={"train": changed})
+@pytest.mark.parametrize("recipe", list(cells()))
+def test_it_takes_two_steps(recipe: Recipe, places: Places, tmp_path: Path) -> None:
+    steps = 2 if recipe.objective else 0
+    changed = recipe.train.model_copy(update={"steps": steps, "batch": 12})
+    recipe = recipe.model_copy(update={"train": changed})
     pack = REGISTRY.build("data", recipe.data.use, options=recipe.data.options).pack(places)
     frozen = FrozenTeachers(lambda table: build_frozen(table, lambda _: stand_in(pack), REGISTRY))
     run = Training(recipe, 0, Statistics.of(pack), frozen, REGISTRY, CPU)

@@ -1,0 +1,78 @@
+"""Every sweep that ships: parts take all that it may try, and trials at its corners are runs that can be planned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deo_bench.experiments.file import Experiment, read_experiment
+from deo_bench.experiments.grid import cells_of
+from deo_bench.experiments.plan import make_plan
+from deo_bench.experiments.sweep.pruners import pruner_of
+from deo_bench.experiments.sweep.samplers import sampler_of
+from deo_bench.experiments.sweep.settings import Sweep
+from deo_bench.experiments.sweep.space import space_of
+from deo_bench.experiments.sweep.space_checks import check_space
+from tests.experiments.corners import corners_of
+from tests.experiments.test_presets import EXPERIMENTS, SWEEPS, name
+
+TINY = [path for path in SWEEPS if path.stem.endswith("-tiny")]
+
+
+def sweep_of(experiment: Experiment) -> Sweep:
+    assert experiment.settings.sweep is not None
+    return experiment.settings.sweep
+
+
+def test_deos_weights_and_every_other_systems_knob_are_searched() -> None:
+    systems = {path.stem.removesuffix("-tiny") for path in (EXPERIMENTS / "systems").glob("*.toml")}
+    systems = {system for system in systems if not system.endswith("-sweep")}
+    asked = {"deo/loss-weights"} | {f"systems/{system}-sweep" for system in systems - {"deo"}}
+    assert len(asked) == 13
+    found = {path.relative_to(EXPERIMENTS).with_suffix("").as_posix() for path in SWEEPS}
+    assert found == asked | {f"{each}-tiny" for each in asked}
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=name)
+def test_the_parts_take_all_of_its_space_and_the_recipe_lies_in_it(path: Path) -> None:
+    experiment = read_experiment(str(path))
+    sweep, cells, space = sweep_of(experiment), cells_of(experiment), space_of(experiment)
+    check_space(space, sweep, experiment, cells)
+    for cell in cells:
+        params = space.params_of(cell.recipe)
+        assert params is not None and space.is_whole(params), "the first trial is to be the recipe as it stands"
+    assert sampler_of(sweep, space, 0) is not None and pruner_of(sweep) is not None
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=name)
+def test_its_trials_have_one_budget_one_band_set_and_a_seed_of_their_own(path: Path) -> None:
+    experiment = read_experiment(str(path))
+    sweep = sweep_of(experiment)
+    assert sweep.budget is not None and sweep.best < sweep.trials
+    assert sweep.trial_seed not in experiment.settings.seeds
+    assert len(experiment.settings.bands) == 1
+
+
+@pytest.mark.parametrize("path", TINY, ids=name)
+def test_the_tiny_variant_searches_the_same_paths(path: Path) -> None:
+    full = read_experiment(str(path.with_name(path.name.replace("-tiny", ""))))
+    tiny = read_experiment(str(path))
+    assert tiny.settings.title == full.settings.title and tiny.settings.bands == full.settings.bands
+    searched = [
+        {each.path: (each.is_log, each.is_integer, set(each.when)) for each in space_of(experiment).dimensions}
+        for experiment in (tiny, full)
+    ]
+    assert searched[0] == searched[1]
+
+
+@pytest.mark.parametrize("path", TINY, ids=name)
+def test_trials_at_its_corners_are_runs_of_their_own_that_can_be_planned(path: Path, tmp_path: Path) -> None:
+    # Nothing is scored, and few images are made: what is planned does not depend on either.
+    experiment = read_experiment(str(path), ["data.count=48"], [sweep_of(read_experiment(str(path))).trial_seed])
+    planned = [make_plan(replace(experiment, tasks=(), baselines=()), tmp_path)]
+    for _, _, tables, _ in corners_of(experiment):
+        planned.append(make_plan(replace(experiment, recipe=tables, tasks=(), baselines=()), tmp_path))
+    names = {plan.rows[0].subjects[0][1] for plan in planned}
+    assert len(names) == 3 and all(len(plan.rows[0].subjects) == 1 and not plan.missing for plan in planned)
