@@ -19,11 +19,10 @@ OWNERS = ("postgres", "nobody")
 
 def tools() -> Path | None:
     """The folder of initdb and pg_ctl, of the newest version there is."""
+    folders = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     found = shutil.which("initdb")
-    if found:
-        return Path(found).resolve().parent
-    versions = Path("/usr/lib/postgresql").glob("*/bin/initdb")
-    return max((path.parent for path in versions), key=lambda path: int(path.parent.name), default=None)
+    folders = sorted(folders, key=lambda path: path.parent.name) + ([Path(found).resolve().parent] if found else [])
+    return next((path for path in reversed(folders) if (path / "pg_ctl").is_file()), None)
 
 
 def _owner() -> dict[str, Any]:

@@ -43,7 +43,6 @@ def half_a_line(nth: int) -> Arm:
     return arm
 
 
-GIVEN_UP = before(Claimed, "prune")  # by a pruner that will not be asked anew
 DEATHS: tuple[Arm, ...] = (
     after(optuna, "create_study"),  # the study is there, and does not say yet what it is
     after(study_module, "drawn", nth=2),  # a trial is drawn, and not put in place
@@ -56,21 +55,27 @@ DEATHS: tuple[Arm, ...] = (
     half_a_line(4),
     half_a_line(7),
 )
+OF_PRUNERS: tuple[Arm, ...] = (
+    before(Claimed, "prune"),  # given up, and nobody told
+    after(Claimed, "report", nth=2),  # measured, and not judged
+    after(Claimed, "should_prune", nth=2),
+    before(Claimed, "prune"),
+)
 
 
 @pytest.mark.parametrize(
     ("sampler", "space", "more"),
     [
         ({"use": "tpe", "n_startup_trials": 3}, PLAIN, {}),
-        ({"use": "tpe", "n_startup_trials": 3, "multivariate": False}, PLAIN, {"pruner": "hyperband"}),
-        ({"use": "tpe", "n_startup_trials": 3, "group": True}, CONDITIONAL, {"default": DEFAULT}),
+        ({"use": "tpe", "n_startup_trials": 3, "multivariate": False}, CONDITIONAL, {"default": DEFAULT}),
+        ({"use": "tpe", "n_startup_trials": 3, "group": True}, CONDITIONAL, {}),
+        ({"use": "tpe", "n_startup_trials": 3}, PLAIN, {"pruner": "hyperband"}),
         ({"use": "tpe", "n_startup_trials": 3}, CONDITIONAL, {"pruner": {"use": "median", "n_startup_trials": 2}}),
         ("grid", GRID, {}),
         ("qmc", CONDITIONAL, {"default": DEFAULT}),
-        ({"use": "qmc", "qmc_type": "halton"}, PLAIN, {}),
         ("random", CONDITIONAL, {}),
-        ({"use": "cmaes", "popsize": 3}, NUMBERS, {}),
-        ({"use": "gauss", "n_startup_trials": 3}, PLAIN, {"default": None}),
+        ({"use": "cmaes", "popsize": 4}, NUMBERS, {}),
+        ({"use": "gauss", "n_startup_trials": 7}, NUMBERS, {}),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -81,7 +86,7 @@ def test_a_study_that_was_killed_tries_what_one_tries_that_was_not(
     sweep = swept(TRIALS, sampler, pruner or "none", seed=3)
     whole = opened(store / "whole", sweep, space, default=default)
     work(whole)
-    for number, arm in enumerate((GIVEN_UP, *DEATHS) if pruner else DEATHS):
+    for number, arm in enumerate(OF_PRUNERS if pruner else DEATHS):
         trace = tmp_path / f"death-{number}"
 
         def live(arm: Arm = arm, trace: Path = trace) -> None:
@@ -142,6 +147,7 @@ def test_four_workers_on_a_journal(store: Path, tmp_path: Path) -> None:
     four_workers(store, None, tmp_path)
 
 
+@pytest.mark.slow
 def test_four_workers_on_sqlite(store: Path, tmp_path: Path) -> None:
     four_workers(store, f"sqlite:///{tmp_path}/study.db", tmp_path)
 

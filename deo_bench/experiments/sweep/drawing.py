@@ -10,8 +10,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from deo_bench.experiments.sweep.options import quietly
 from deo_bench.experiments.sweep.pruners import pruner_of
-from deo_bench.experiments.sweep.samplers import Space, sampler_of
+from deo_bench.experiments.sweep.samplers import sampler_of
 from deo_bench.experiments.sweep.settings import Sweep
+from deo_bench.experiments.sweep.space import Space
 
 _ASKED_FOR = "fixed_params"
 """Where Optuna keeps what a trial was asked to be."""

@@ -57,14 +57,17 @@ def open_journal(path: Path) -> JournalStorage:
         lock = JournalLock(path)
         backend = JournalFileBackend(str(path), lock_obj=lock)  # type: ignore[arg-type]
         lock.acquire()
-        lock.release()
+        try:
+            _check(path)
+        finally:
+            lock.release()
         return JournalStorage(backend)
     except StoreError:
         raise
     except OSError as error:
         raise cannot_write(path, error) from error
     except _FOREIGN:
-        raise _not_ours(path) from None
+        raise StoreError(f"{path}: is no journal of studies that this version of Optuna can read") from None
 
 
 def mend(path: Path) -> None:
@@ -78,7 +81,7 @@ def mend(path: Path) -> None:
         # What a power failure leaves of a line is zeros. A file that somebody else wrote is not touched.
         begun = cut.rstrip(b"\0")
         if not (begun.startswith(_BEGINS) or _BEGINS.startswith(begun)):
-            raise _not_ours(path)
+            raise StoreError(f"{path}: is no journal of studies: its last line is no part of an entry of one")
         stream.truncate(start)
 
 
@@ -95,13 +98,15 @@ def _last_line(stream: BinaryIO) -> int:
     return 0
 
 
-def _not_ours(path: Path) -> StoreError:
+def _check(path: Path) -> None:
+    """Refuse a file with a line that is no entry, before anything is written behind it; for who holds its lock."""
+    number, line = 0, b""
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
-            try:
-                is_ours = "op_code" in json.loads(line)
-            except (ValueError, TypeError, RecursionError):
-                is_ours = False
-            if not is_ours:
-                return StoreError(f"{path}: is no journal of studies, or is torn: line {number} is no entry of one")
-    return StoreError(f"{path}: is no journal of studies that this version of Optuna can read")
+            if not line.startswith(_BEGINS):
+                raise StoreError(f"{path}: is no journal of studies, or is torn: line {number} is no entry of one")
+    try:
+        json.loads(line or b"0")
+    except (ValueError, RecursionError):
+        # Optuna forgives a last line that cannot be read, until another follows.
+        raise StoreError(f"{path}: is torn: line {number}, the last, cannot be read; cut it off") from None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Literal
 
 from annotated_types import Ge
-from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, GridSampler, RandomSampler, TPESampler
 
 from deo_bench.declarations import Count, Whole
@@ -16,42 +14,11 @@ from deo_bench.experiments.sweep.options import chosen, made
 from deo_bench.experiments.sweep.pruners import Nothing
 from deo_bench.experiments.sweep.qmc import Qmc
 from deo_bench.experiments.sweep.settings import Sweep
+from deo_bench.experiments.sweep.space import Space
 from deo_bench.libraries import import_library
 from deo_bench.recipe.models import Table
 
 Trials = Annotated[Whole, Ge(0)]
-
-
-class Dimension(Protocol):
-    """What is asked of a path of the space."""
-
-    @property
-    def path(self) -> str:
-        """Its dotted path, which is its parameter's name."""
-
-    @property
-    def distribution(self) -> BaseDistribution:
-        """As Optuna draws it."""
-
-
-class Space(Protocol):
-    """What a study asks of the space that it searches."""
-
-    @property
-    def dimensions(self) -> Sequence[Dimension]:
-        """All its paths, what a condition names before what depends on it."""
-
-    def suggest(self, trial: Any) -> dict[str, Any]:
-        """Let a trial of Optuna's draw what is in force."""
-
-    def settings(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Path -> value of a trial's parameters."""
-
-    def grid(self) -> Mapping[str, Sequence[Any]]:
-        """Parameter -> its values; a UserError where there is no grid."""
-
-    def told(self) -> Any:
-        """All of it, as JSON can say it."""
 
 
 class Tpe(Table):
@@ -65,10 +32,13 @@ class Tpe(Table):
 
 
 class CmaEs(Table):
-    """Covariance matrix adaptation (Hansen 2016), categorical and conditional paths at random. Optuna's names."""
+    """Covariance matrix adaptation (Hansen 2016), categorical and conditional paths at random. Optuna's names.
+
+    popsize: of fewer than four, one is a parent, and nothing is learnt of how paths go together.
+    """
 
     n_startup_trials: Trials | None = None
-    popsize: Annotated[Whole, Ge(2)] | None = None
+    popsize: Annotated[Whole, Ge(4)] | None = None
     use_separable_cma: bool | None = None
     with_margin: bool | None = None
     lr_adapt: bool | None = None

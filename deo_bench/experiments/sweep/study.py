@@ -27,8 +27,9 @@ from deo_bench.experiments.sweep.claimed import Claimed
 from deo_bench.experiments.sweep.drawing import drawn
 from deo_bench.experiments.sweep.options import quietly
 from deo_bench.experiments.sweep.pruners import pruner_of
-from deo_bench.experiments.sweep.samplers import Space, is_grid
+from deo_bench.experiments.sweep.samplers import is_grid
 from deo_bench.experiments.sweep.settings import Sweep
+from deo_bench.experiments.sweep.space import Space
 from deo_bench.experiments.sweep.storage import answering
 from deo_bench.files import one_at_a_time, write_whole
 from deo_bench.recipe.naming import json_text
@@ -79,8 +80,9 @@ class Study:
     ) -> Study:
         """Make a study, or go on with the one of this name.
 
-        name: also says what it is of, by a digest; aims: its objectives; default: Optuna's parameters of the recipe as
-        it stands, where they lie in the space: the first trial, except of a grid, whose points are all there is.
+        name: also says what it is of, by a digest; aims: its objectives; default: parameters of the recipe as it stands
+        (`Space.params_of`), which the first trial has; what they leave open is drawn. Of a grid the points are all
+        there is, so none is asked for.
         place: the sweep's folder in the store (`sweeps_folder`); leases: `beat` and `patience` of the claims, seconds.
 
         Raises StoreError where a study of this name is another's, or is worked on from another store.
@@ -156,7 +158,7 @@ class Study:
         mark = uuid4().hex
         told: dict[str, Any] = {"worker": f"{socket.gethostname()}:{os.getpid()}", "mark": mark}
         new = drawn(self._study, trials, self._sweep, self._space, self._default, told)
-        if self._default is not None and new.params == dict(self._default):
+        if self._default is not None and not trials:
             new.user_attrs["default"] = True
         self._study.add_trial(new)
         return next(

@@ -1,74 +1,41 @@
-"""A small space with a condition, a cheap objective, and a worker that spends a study's budget on it."""
+"""Small spaces, one with a condition, a cheap objective, and a worker that spends a study's budget on it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-
 from deo_bench.experiments.sweep.claimed import Claimed
 from deo_bench.experiments.sweep.settings import Sweep
+from deo_bench.experiments.sweep.space import Space, read_space
 from deo_bench.experiments.sweep.storage import open_storage, sweeps_folder
 from deo_bench.experiments.sweep.study import Study
 from deo_bench.reports.searched import Aim
-from tests.postgresql import postgresql  # noqa: F401 (a fixture)
+from tests.postgresql import postgresql, postgresql_server  # noqa: F401 (fixtures)
 
 BEAT, PATIENCE = 0.5, 30.0
 AIM = Aim(name="knn", direction="max", is_share=True)
 COST = Aim(name="parameters", direction="min", is_share=False)
 
 
-@dataclass(frozen=True)
-class Dimension:
-    path: str
-    distribution: BaseDistribution
-    when: tuple[str, Any] | None = None
+def space(**paths: Any) -> Space:
+    """A space over settings of a term `objective` and of its head."""
+    heads = {"hidden": paths.pop("hidden")} if "hidden" in paths else {}
+    table = {"objective": paths, **({"heads": heads} if heads else {})}
+    return read_space(table, "mine.toml: sweep.space")
 
 
-@dataclass(frozen=True)
-class Space:
-    """What a study asks of a space, over Optuna's own distributions."""
-
-    dimensions: tuple[Dimension, ...]
-
-    def suggest(self, trial: Any) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for each in self.dimensions:
-            if each.when is None or found.get(each.when[0]) == each.when[1]:
-                found[each.path] = trial._suggest(each.path, each.distribution)
-        return found
-
-    def settings(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        return dict(params)
-
-    def grid(self) -> dict[str, list[Any]]:
-        values: dict[str, list[Any]] = {}
-        for each in self.dimensions:
-            way = each.distribution
-            if isinstance(way, CategoricalDistribution):
-                values[each.path] = list(way.choices)
-            else:
-                assert isinstance(way, IntDistribution)
-                values[each.path] = list(range(way.low, way.high + 1, way.step))
-        return values
-
-    def told(self) -> list[str]:
-        return [f"{each.path}: {each.distribution}, {each.when}" for each in self.dimensions]
-
-
-WIDTH = Dimension("heads.hidden", IntDistribution(16, 64, step=16))
-LOSS = Dimension("objective.loss", CategoricalDistribution(["cosine", "smooth_l1", "mse"]))
-WEIGHT = Dimension("objective.weight", FloatDistribution(0.1, 3.0, log=True))
-RATE = Dimension("objective.rate", FloatDistribution(-1.0, 1.0))
-BETA = Dimension("objective.beta", FloatDistribution(0.1, 2.0), ("objective.loss", "smooth_l1"))
-PLAIN = Space((WEIGHT, RATE, WIDTH, LOSS))
-CONDITIONAL = Space((WEIGHT, LOSS, BETA, WIDTH))
-NUMBERS = Space((WEIGHT, RATE))
-GRID = Space((WIDTH, LOSS))
+WIDTH = {"low": 16, "high": 64, "step": 16, "integer": True}
+LOSS = ["cosine", "smooth_l1", "mse"]
+WEIGHT = {"low": 0.1, "high": 3.0, "log": True}
+RATE = {"low": -1.0, "high": 1.0}
+BETA = {"low": 0.1, "high": 2.0, "when": {"objective": {"loss": "smooth_l1"}}}
+PLAIN = space(weight=WEIGHT, rate=RATE, hidden=WIDTH, loss=LOSS)
+CONDITIONAL = space(weight=WEIGHT, loss=LOSS, beta=BETA, hidden=WIDTH)
+NUMBERS = space(weight=WEIGHT, rate=RATE)
+GRID = space(hidden=WIDTH, loss=LOSS)
 
 
 def worth(params: Mapping[str, Any]) -> float:
