@@ -12,6 +12,7 @@ from deo_bench.backbone import Backbone
 from deo_bench.engine.build import Statistics
 from deo_bench.engine.frozen import normalisation_for, roles_and_terms, target_sees
 from deo_bench.engine.training import Training
+from deo_bench.errors import UserError
 from deo_bench.features import Images
 from deo_bench.probes.costs import multiply_adds as _multiply_adds
 from deo_bench.recipe import canonical
@@ -41,14 +42,31 @@ def compute_of(training: Training, statistics: Statistics) -> dict[str, Any]:
         "views": seen,
     }
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-            return told | _counted(training, statistics)
+        counted, an_image = _counted(training, statistics)
     except Exception:
         # A part of anybody's own may do what cannot be counted; its run is no worse for it.
         return told | {"student_gmacs": None, "teacher_gmacs": None, "train_pflops": None}
+    return told | counted | {"train_pflops": float(f"{2 * an_image * steps / 1e15:.6g}")}
 
 
-def _counted(training: Training, statistics: Statistics) -> dict[str, Any]:
+def step_flops(training: Training, statistics: Statistics) -> int:
+    """Additions and multiplications of one step, teachers included, as `compute_of` counts them.
+
+    A UserError where a part does what cannot be counted.
+    """
+    try:
+        return 2 * _counted(training, statistics)[1] * training.recipe.train.batch
+    except Exception as error:
+        raise UserError(f"what a step costs cannot be counted ({type(error).__name__}: {error})") from None
+
+
+def _counted(training: Training, statistics: Statistics) -> tuple[dict[str, Any], int]:
+    """GMACs of student and teachers, and the multiply-adds that an image of a batch costs in training."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        return _count(training, statistics)
+
+
+def _count(training: Training, statistics: Statistics) -> tuple[dict[str, Any], int]:
     views, student = training.recipe.views, training.student
     sizes = dict.fromkeys(crops.size for _, _, crops in views.crops())
     kind = (type(student), canonical(training.recipe.student.model_dump(mode="json")))
@@ -76,12 +94,10 @@ def _counted(training: Training, statistics: Statistics) -> dict[str, Any]:
         other = normalisation_for(table, teacher, sees, student)
         found = of_teachers.setdefault(role, {})[sees] = _once(key, teacher, statistics, other)
         an_image += views.global_.count * found
-    total = 2 * an_image * training.step * training.recipe.train.batch
     return {
         "student_gmacs": {sees: {str(n): _giga(value) for n, value in by.items()} for sees, by in macs.items()},
         "teacher_gmacs": {role: {sees: _giga(value) for sees, value in by.items()} for role, by in of_teachers.items()},
-        "train_pflops": float(f"{total / 1e15:.6g}"),
-    }
+    }, an_image
 
 
 def _once(key: tuple[Any, ...], backbone: Backbone, statistics: Statistics, other: Any = None) -> int:

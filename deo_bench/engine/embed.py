@@ -57,8 +57,7 @@ def embed(
     if found is not None:
         return found, 0
     wanted = np.arange(len(pack)) if rows is None else rows
-    batches = encoded(subject.load(pack).to(device), pack, view, wanted, device, protocol.levels)
-    vectors = ([_vector(features, protocol.pooling, levels)] for features, levels in batches)
+    vectors = ([each] for each in vectors_of(subject.load(pack).to(device), pack, view, wanted, device))
     # What is normalised by the task's own pixels is the same under either switch.
     return kept.keep([told], len(wanted), vectors, not subject.depends_on_task)[0], len(wanted)
 
@@ -80,6 +79,15 @@ def told_of(
     if rows is not None:
         told["rows"] = rows.tolist() if len(rows) <= 64 else [len(rows), int(rows[0]), int(rows[-1]), _crc(rows)]
     return told
+
+
+def vectors_of(
+    backbone: Backbone, pack: Pack, view: View, rows: np.ndarray, device: torch.device
+) -> Iterator[np.ndarray]:
+    """The protocol's vectors [b, D] of a pack's rows, batch by batch."""
+    protocol = view.protocol
+    for features, levels in encoded(backbone, pack, view, rows, device, protocol.levels):
+        yield _vector(features, protocol.pooling, levels)
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -117,13 +117,21 @@ def kept(recipe: Recipe, steps: Iterable[int]) -> tuple[int, ...]:
     return tuple(step for step in steps if not recipe.is_untrained and step <= recipe.train.steps)
 
 
-def make_plan(experiment: Experiment, store: Path, data: Path | None = None, skip_missing: bool = False) -> Plan:
-    """The plan of an experiment; missing data or weights end it before anything runs, unless they may be skipped."""
+def make_plan(
+    experiment: Experiment,
+    store: Path,
+    data: Path | None = None,
+    skip_missing: bool = False,
+    cells: Sequence[GridCell] | None = None,
+) -> Plan:
+    """The plan of an experiment; missing data or weights end it before anything runs, unless they may be skipped.
+
+    cells: in place of those of the experiment's grid, as the finalists of a sweep are.
+    """
     places = Places.of(store, data)
     identifier = Identifier(experiment.registry, places)
     plan = Plan(experiment, Store(store), places, identifier)
-    cells = cells_of(experiment)
-    for cell in cells:
+    for cell in cells_of(experiment) if cells is None else cells:
         _attempt(plan, f"cell {cell.label}", skip_missing, lambda cell=cell: _add_cell(plan, cell))
     if not plan.rows:
         raise UserError(f"{experiment.path}: nothing is left to do: {'; '.join(plan.missing)}")
