@@ -94,7 +94,7 @@ def position(axis: Axis, trial: Tried) -> float | None:
 def bounds_of(axis: Axis, trials: Sequence[Tried]) -> tuple[float, float]:
     """The ends of an axis of numbers, which hold every trial's value."""
     told = [at for trial in trials if (at := position(axis, trial)) is not None]
-    ends = [end for end in (axis.low, axis.high) if end is not None]
+    ends = [float(end) for end in (axis.low, axis.high) if end is not None]
     return min([*told, *ends], default=0.0), max([*told, *ends], default=1.0)
 
 

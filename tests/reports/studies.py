@@ -103,7 +103,7 @@ def two_aims(count: int = 30) -> Searched:
         )
         for trial in trials(count, 3, has_pruning=False)
     ]
-    made[11] = replace(made[11], state="failed", values=(None, None))
+    made[-3] = replace(made[-3], state="failed", values=(None, None))
     final = [
         replace(one, fresh=(one.fresh[0], dict.fromkeys(one.fresh[1], float(one.searched[1] or 0))))
         for one in finalists(made)

@@ -169,14 +169,15 @@ def _numbers(panel: Axes, place: int, ends: dict[int, float]) -> None:
 
 def _line(panel: Axes, height: np.ndarray, looks: dict[str, Any], past: bool = True) -> None:
     """A trial's line; broken on its way past a path that is not in force, or without that part."""
+    from matplotlib.collections import LineCollection
+
     there = np.isfinite(height)
     ys = np.where(there, height, _BELOW)
-    for place in range(len(ys) - 1):
-        is_past = not (there[place] and there[place + 1])
-        if is_past and not past:
-            continue
-        panel.plot([place, place + 1], ys[place : place + 2], linestyle=_PASSED if is_past else "-",
-                   solid_capstyle="round", **looks)  # fmt: skip
+    steps = [(place, not (there[place] and there[place + 1])) for place in range(len(ys) - 1)]
+    for is_past, style in ((False, "-"), (True, _PASSED)):
+        parts = [[(place, ys[place]), (place + 1, ys[place + 1])] for place, at in steps if at == is_past]
+        if parts and (past or not is_past):
+            panel.add_collection(LineCollection(parts, linestyles=[style], capstyle="round", **looks), autolim=False)
 
 
 def _told(searched: Searched, trials: Sequence[Tried], axes: Sequence[Axis]) -> dict[str, Artist]:

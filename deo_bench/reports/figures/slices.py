@@ -91,18 +91,21 @@ def _panel(
     axes.grid(axis="y", color="0.92", linewidth=0.6)
     axes.tick_params(axis="both", labelsize=6.5)
     set_path(axes, path, trials, letters)
-    for trial, value in points:
-        at = position(path, trial)
-        if at is None:
-            continue
-        where = [lies_at(path, trial, at)], [shown(aim, value)]
-        if trial.is_default:
-            axes.plot(*where, zorder=5, label="default", **AS_IT_IS)
-        else:
-            looks = dot(len(points)) | {"markerfacecolor": colours.to_rgba(trial.number)}
-            axes.plot(*where, zorder=3, label=str(trial.number), **looks)
-        if trial.number in ringed(searched):
-            axes.plot(*where, zorder=6, label="finalist", **RING)
+    there = [
+        (trial, lies_at(path, trial, at), shown(aim, value))
+        for trial, value in points
+        if (at := position(path, trial)) is not None
+    ]
+    others = [each for each in there if not each[0].is_default]
+    size = dot(len(points))["markersize"] ** 2
+    axes.scatter(
+        [x for _, x, _ in others], [y for *_, y in others], s=size, linewidths=0.4, edgecolors="white", zorder=3,
+        c=[colours.to_rgba(trial.number) for trial, *_ in others] or None,
+    )  # fmt: skip
+    default = [each for each in there if each[0].is_default]
+    final = [each for each in there if each[0].number in ringed(searched)]
+    axes.plot([x for _, x, _ in default], [y for *_, y in default], zorder=5, label="default", **AS_IT_IS)
+    axes.plot([x for _, x, _ in final], [y for *_, y in final], zorder=6, label="finalist", **RING)
     set_values(axes, aim)
     axes.set_ylim(*limits([shown(aim, value) for _, value in points]))
 

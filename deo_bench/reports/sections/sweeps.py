@@ -58,7 +58,7 @@ def _history_caption(study: Searched) -> str:
     told = [f"{_of(study)}What each trial reached on select with its one seed, in the order in which trials began."]
     if any(reached(study, place) for place in range(len(study.aims))):
         told.append(
-            "The line is the best so far: it rises with the number of trials alone, and is as lucky as they are."
+            "The line is the best so far: it improves with the number of trials alone, and is as lucky as they are."
         )
     if states_of(study)["pruned"] and len(study.aims) == 1:
         told.append(

@@ -1,0 +1,71 @@
+"""Slices and importances: what is drawn against the trials."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from deo_bench.reports.figures.importances import importances_figure
+from deo_bench.reports.figures.slices import slices_figure
+from deo_bench.reports.figures.style import encode, styled
+from deo_bench.reports.importances import importances
+from deo_bench.reports.searched import Axis
+from tests.reports import studies
+
+
+def test_points_lie_at_values_in_the_spaces_scale() -> None:
+    study = studies.study(40)
+    done = [trial for trial in study.trials if trial.state == "complete"]
+    with styled():
+        panels = [axes for axes in slices_figure(study, 0, study.axes).axes if axes.get_label() != "<colorbar>"]
+    assert [axes.get_xscale() for axes in panels] == ["log", "log", "linear", "linear", "linear", "log"]
+    for axes, axis in zip(panels, study.axes, strict=True):
+        (dots,) = axes.collections
+        default = next(line for line in axes.lines if line.get_label() == "default")
+        told = [*default.get_xydata(), *dots.get_offsets()]
+        there = [trial for trial in done if axis.path in trial.settings]
+        assert [y for _, y in told] == pytest.approx([100 * float(trial.values[0] or 0) for trial in there])
+        xs = [x for x, _ in told]
+        if axis.choices:
+            assert np.round(xs).tolist() == [axis.choices.index(trial.settings[axis.path]) for trial in there]
+            assert len({round(x, 6) for x in xs}) > 2, "points of one choice do not hide one another"
+        else:
+            assert xs == pytest.approx([trial.settings[axis.path] for trial in there])
+        low, high = axes.get_xlim()
+        assert all(low < x < high for x in xs)
+    assert "in force in" in panels[4].get_title(loc="left") and "in force" not in panels[0].get_title(loc="left")
+    rings = {line.get_label(): len(line.get_xdata()) for line in panels[0].lines}
+    assert rings == {"default": 1, "finalist": 3}
+
+
+def test_a_wide_but_even_axis_stays_linear() -> None:
+    axis = Axis("a", "a", False, 0.0, 1000.0)
+    study = studies.study(4, axes=(axis,))
+    study = replace(study, trials=tuple(replace(t, settings={"a": 10.0**t.number}) for t in study.trials))
+    with styled():
+        assert slices_figure(study, 0, study.axes).axes[0].get_xscale() == "linear"
+
+
+def test_bars_are_the_shares_and_hatched_where_conditional() -> None:
+    study = studies.two_aims(30)
+    found = [importances(study, place) for place in range(2)]
+    with styled():
+        first, second = importances_figure(study.aims, found, study.axes, "").axes
+    assert [bar.get_width() for bar in first.patches] == pytest.approx([100 * x for x in found[0].shares.values()])
+    labels = [label.get_text() for label in first.get_yticklabels()]
+    names = {axis.path: axis.name for axis in study.axes}
+    assert labels == [names[path] for path in found[0].shares]
+    hatched = [names[path] for path, bar in zip(found[0].shares, first.patches, strict=True) if bar.get_hatch()]
+    assert hatched == ["beta"]
+    assert [bar.get_width() for bar in second.patches] == pytest.approx(
+        [100 * found[1].shares[path] for path in found[0].shares]
+    )
+
+
+def test_the_same_bytes_every_time() -> None:
+    study = studies.categories()
+    assert encode(lambda: slices_figure(study, 0, study.axes), "svg") == encode(
+        lambda: slices_figure(study, 0, study.axes), "svg"
+    )

@@ -1,0 +1,208 @@
+"""The sections of a sweep: what stands in the table, which figures there are, and every format of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from deo_bench.reports.entries import Scope
+from deo_bench.reports.figures.style import styled
+from deo_bench.reports.render_latex import latex
+from deo_bench.reports.render_markdown import markdown
+from deo_bench.reports.render_terminal import terminal
+from deo_bench.reports.report import Report, make_report
+from deo_bench.reports.searched import Searched, Tried
+from deo_bench.reports.section import Section
+from deo_bench.reports.sections.sweeps import FOUND, HOW, chosen
+from deo_bench.reports.short import in_short
+from deo_bench.reports.spec import ReportSpec
+from deo_bench.reports.write import render, stale_files, write_report
+from tests.reports import studies
+from tests.reports.conftest import FakeStore
+from tests.reports.test_latex import compiled, needs_latex, text_of
+
+
+def reported(fake: FakeStore, scope: Scope, *searched: Searched, **spec: Any) -> Report:
+    """A report whose rows are the studies' finalists."""
+    rows = [finalist for study in searched for finalist in study.finalists]
+    entries = [fake.cell(one.row, [0.5, 0.52, 0.54] if one.number is None else [0.6, 0.63, 0.63]) for one in rows]
+    entries = entries or [fake.cell("default", [0.5, 0.52, 0.54])]
+    return make_report(ReportSpec(**spec), entries, scope, fake.root, searched=searched)
+
+
+def sections(report: Report) -> dict[str, Section]:
+    return {section.title: section for section in report.sections if section.title in (FOUND, HOW)}
+
+
+def table(report: Report) -> dict[str, list[str]]:
+    """Row -> what its slots say, of the first table."""
+    return {line.label: [slot.text for slot in line.slots] for line in sections(report)[FOUND].grids[0].lines}
+
+
+def test_finalists_stand_with_both_values_and_the_gap(fake: FakeStore, scope: Scope) -> None:
+    study = studies.study(40)
+    made = reported(fake, scope, study)
+    grid = sections(made)[FOUND].grids[0]
+    assert [heading.metric for heading in grid.headings] == [
+        "trial's seed", "fresh seeds", "gap", "fresh seeds", "to default",
+    ]  # fmt: skip
+    best = study.finalists[1]
+    seeds = list(best.fresh[0].values())
+    told = table(made)[best.row]
+    assert told[0] == f"{100 * float(best.searched[0] or 0):.1f}" and told[1].startswith(
+        f"{100 * sum(seeds) / 3:.1f} ±"
+    )
+    assert told[2].split(",")[0] == f"{100 * (sum(seeds) / 3 - float(best.searched[0] or 0)):+.1f}"
+    assert told[3].startswith("62.2 ±") and told[4].startswith("+10.3 [")
+    assert table(made)["default"][4] == "–" and [line.runs for line in grid.lines] == [3] * 4
+    for words in (
+        "40 of 40 trials made (30 finished, 8 pruned, 2 failed; 1 cost nothing", "Sampler TPE (seed 0); pruner median",
+        "winner's luck", "budget 2,000 steps",
+    ):  # fmt: skip
+        assert words in grid.caption
+    assert made.sections.index(sections(made)[FOUND]) == 1, "right after the scores"
+
+
+def test_a_gap_beyond_the_seeds_spread_is_called_so(fake: FakeStore, scope: Scope) -> None:
+    study = studies.study(12)
+    best = study.finalists[1]
+    far = replace(best, searched=(0.8,), fresh=({0: 0.6, 1: 0.601, 2: 0.599},))
+    near = replace(best, row="trial near", fresh=({0: 0.6, 1: 0.7, 2: 0.65},))
+    made = reported(fake, scope, replace(study, finalists=(study.finalists[0], far, near)))
+    assert table(made)[far.row][2] == "-20.0, beyond" and "beyond" not in table(made)["trial near"][2]
+    lucky = reported(fake, scope, replace(study, finalists=(study.finalists[0], far)))
+    assert "gap -20.0, beyond the spread of its seeds" in in_short(lucky.answer)[0]
+
+
+def test_figures_are_named_once_and_drawn(fake: FakeStore, scope: Scope) -> None:
+    cells = ("optical=tiny_optical", "optical=none", "optical=dinov3_vitb16")
+    made = reported(fake, scope, *(studies.study(14, cell=cell, seed=n) for n, cell in enumerate(cells)))
+    found = sections(made)
+    names = [drawing.name for section in found.values() for drawing in section.drawings]
+    kinds = ("history", "importances", "parallel", "slices")
+    assert sorted(names) == sorted(f"{kind}-{place}" for kind in kinds for place in (1, 2, 3))
+    grid = found[FOUND].grids[0]
+    assert [name for name, _ in grid.blocks] == list(cells)
+    assert grid.blocks[0][1][0].label == "default", "the cell stands above it already"
+    with styled():
+        titles = [drawing.draw().get_suptitle() for drawing in found[HOW].drawings]
+    assert titles == [cell for cell in cells for _ in kinds[1:]]
+    assert [heading.task for heading in found[HOW].grids[0].headings] == list(cells)
+    told = in_short(made.answer)
+    assert [sentence.split(":")[0] for sentence in told[:3]] == [f"Sweep of {cell}" for cell in cells]
+
+
+def lacking(state: Any) -> Searched:
+    made = [replace(trial, state=state, values=(None,)) for trial in studies.trials(12, has_pruning=False)]
+    return studies.study(12, made=made, has_finalists=False)
+
+
+@pytest.mark.parametrize(
+    ("state", "word"), [("pruned", "was pruned"), ("failed", "failed"), ("running", "is under way")]
+)
+def test_a_study_without_any_value_says_so(fake: FakeStore, scope: Scope, state: Any, word: str) -> None:
+    made = reported(fake, scope, lacking(state))
+    found = sections(made)
+    assert table(made) == {"default": ["–"]} and f"its trial {word}" in found[FOUND].grids[0].footnotes
+    assert [drawing.name for section in found.values() for drawing in section.drawings] == ["history"]
+    assert any("it takes 10" in note for note in found[HOW].notes)
+    assert "none has a value" in in_short(made.answer)[0]
+
+
+def test_a_sweep_under_way_shows_the_best_so_far_and_claims_nothing(fake: FakeStore, scope: Scope) -> None:
+    made_so_far = studies.trials(18)
+    study = studies.study(40, made=made_so_far, has_finalists=False, wanted=40)
+    made = reported(fake, scope, study)
+    rows = table(made)
+    assert len(rows) == 4 and all(len(slots) == 1 for slots in rows.values())
+    assert "Nothing was run with fresh seeds yet" in sections(made)[FOUND].grids[0].caption
+    assert any("under way" in note for note in sections(made)[HOW].notes)
+    assert in_short(made.answer)[0].startswith("Sweep, under way: 18 of 40 trials made (")
+    assert "best so far is trial" in in_short(made.answer)[0]
+
+
+def test_two_aims_stand_side_by_side(fake: FakeStore, scope: Scope) -> None:
+    made = reported(fake, scope, studies.two_aims())
+    grid = sections(made)[FOUND].grids[0]
+    assert [h.task for h in grid.headings] == [studies.KNN.name] * 5 + ["parameters"] * 3
+    assert [h.remark for h in grid.headings[5:]] == ["less is better"] * 3, "and no report split for a cost"
+    slots = table(made)["default"]
+    assert slots[5] == slots[6] and slots[7] == "0" and "," in slots[5]
+    names = [drawing.name for drawing in sections(made)[HOW].drawings]
+    assert names == ["importances", "parallel", "slices-a", "slices-b"]
+
+
+def test_many_paths_are_cut_to_the_most_important_and_it_is_said(fake: FakeStore, scope: Scope) -> None:
+    study = studies.wide(60, 15)
+    made = reported(fake, scope, study)
+    captions = {drawing.name: drawing.caption for drawing in sections(made)[HOW].drawings}
+    assert "Shown: the 12 most important of 15 paths." in captions["slices"]
+    assert "Shown: the 8 most important of 15 paths." in captions["parallel"]
+    axes, words = chosen(study.axes, (), 4)
+    assert axes == list(study.axes[:4]) and words == " Shown: the first 4 of 15 paths."
+
+
+def test_one_trial_is_no_comparison(fake: FakeStore, scope: Scope) -> None:
+    made = reported(fake, scope, studies.study(1))
+    assert [drawing.name for section in sections(made).values() for drawing in section.drawings] == ["history"]
+    assert any("nothing to compare" in note for note in sections(made)[HOW].notes)
+
+
+def test_without_a_sweep_there_is_no_section(fake: FakeStore, scope: Scope) -> None:
+    empty = replace(studies.study(1), trials=(), finalists=())
+    for made in (reported(fake, scope), reported(fake, scope, empty)):
+        assert (
+            not sections(made) and "trials.csv" not in render(made) and "Sweep" not in " ".join(in_short(made.answer))
+        )
+
+
+def test_every_format_shows_it_and_the_bytes_are_the_same(fake: FakeStore, scope: Scope, tmp_path: Path) -> None:
+    study = studies.study(16, told=("sampler $x_1$ & <b>",))
+    forms = ("markdown", "latex", "csv", "html", "png")
+    made = reported(fake, scope, study, title="Sweep", formats=forms)
+    write_report(made, tmp_path / "out")
+    files = {path.name: path for path in (tmp_path / "out").iterdir()}
+    assert {"trials.csv", "history.png", "importances.png", "parallel.png", "slices.png"} <= set(files)
+    assert files["trials.csv"].read_text().count("\n") == 17
+    best = study.finalists[1].row
+    for name in ("index.html", "table.md", "table.tex"):
+        text = files[name].read_text()
+        assert "fresh seeds" in text and best in text and "compress" in text, name
+    assert "&lt;b&gt;" in files["index.html"].read_text() and r"\$x\_1\$ \&" in files["table.tex"].read_text()
+    assert "![" in files["table.md"].read_text() and "(slices.png)" in files["table.md"].read_text()
+    plain: dict[str, Any] = {"title": "Sweep", "formats": forms[:3]}
+    write_report(reported(fake, scope, study, **plain), tmp_path / "plain")
+    assert stale_files(reported(fake, scope, study, **plain), tmp_path / "plain") == []
+    console = Console(width=100, record=True, file=(tmp_path / "said").open("w"))
+    console.print(terminal(made, False, 100, in_short(made.answer)))
+    said = console.export_text()
+    assert FOUND in said and "Also there" in said and HOW in said and best in said
+    assert "## What was found" in markdown(made) and "![" not in markdown(made)
+    assert "begin{table*}" in latex(made)
+
+
+@needs_latex
+@pytest.mark.system
+def test_the_tables_compile_and_fit_the_page(fake: FakeStore, scope: Scope, tmp_path: Path) -> None:
+    cells = [studies.study(14, cell=f"optical={name}", seed=n) for n, name in enumerate(studies.TEACHERS)]
+    made = reported(fake, scope, *cells)
+    (tmp_path / "table.tex").write_text(latex(made), encoding="ascii")
+    said = compiled(tmp_path, "table")
+    assert "Overfull" not in said and "trial" in text_of(tmp_path / "table.pdf")
+    (tmp_path / "table.tex").write_text(latex(reported(fake, scope, studies.two_aims())), encoding="ascii")
+    assert "Overfull" not in compiled(tmp_path, "table")
+
+
+def test_a_value_that_is_no_number_breaks_nothing(fake: FakeStore, scope: Scope) -> None:
+    odd = [
+        replace(trial, values=(float("nan"),), settings={**trial.settings, studies.WEIGHT.path: None}) if n % 4 == 1
+        else trial
+        for n, trial in enumerate(studies.trials(16))
+    ]  # fmt: skip
+    odd.append(Tried(16, "complete", (), {}))
+    files = render(reported(fake, scope, studies.study(17, made=odd, has_finalists=False), formats=("png", "markdown")))
+    assert {"history.png", "parallel.png", "slices.png", "trials.csv"} <= set(files)
