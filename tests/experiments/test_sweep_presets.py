@@ -15,10 +15,16 @@ from deo_bench.experiments.sweep.samplers import sampler_of
 from deo_bench.experiments.sweep.settings import Sweep
 from deo_bench.experiments.sweep.space import space_of
 from deo_bench.experiments.sweep.space_checks import check_space
+from deo_bench.recipe import canonical
 from tests.experiments.corners import corners_of
 from tests.experiments.test_presets import EXPERIMENTS, SWEEPS, name
 
 TINY = [path for path in SWEEPS if path.stem.endswith("-tiny")]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
 
 
 def sweep_of(experiment: Experiment) -> Sweep:
@@ -68,11 +74,11 @@ def test_the_tiny_variant_searches_the_same_paths(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", TINY, ids=name)
-def test_trials_at_its_corners_are_runs_of_their_own_that_can_be_planned(path: Path, tmp_path: Path) -> None:
+def test_trials_at_its_corners_are_runs_of_their_own_that_can_be_planned(path: Path, store: Path) -> None:
     # Nothing is scored, and few images are made: what is planned does not depend on either.
-    experiment = read_experiment(str(path), ["data.count=48"], [sweep_of(read_experiment(str(path))).trial_seed])
-    planned = [make_plan(replace(experiment, tasks=(), baselines=()), tmp_path)]
-    for _, _, tables, _ in corners_of(experiment):
-        planned.append(make_plan(replace(experiment, recipe=tables, tasks=(), baselines=()), tmp_path))
-    names = {plan.rows[0].subjects[0][1] for plan in planned}
-    assert len(names) == 3 and all(len(plan.rows[0].subjects) == 1 and not plan.missing for plan in planned)
+    experiment = read_experiment(str(path), ["data.count=128"])
+    ((_, cell, _, first), (_, _, tables, last)) = corners_of(experiment)
+    assert len({canonical(recipe.model_dump(mode="json")) for recipe in (cell.recipe, first, last)}) == 3
+    plan = make_plan(replace(experiment, recipe=tables, tasks=(), baselines=()), store)
+    assert plan.rows[0].recipe == last and not plan.missing
+    assert all(subject in plan.runs for _, subject in plan.rows[0].subjects)
