@@ -90,7 +90,7 @@ def _of_optuna(
 
     trials = [trial for trial, _ in points]
     spaces = {axis.path: _distribution(axis, trials) for axis in axes}
-    # a hair above the share: Optuna rounds up what a float makes of 5 / n times n
+    # a hair below the share: Optuna rounds up what floats make of 5 / n times n
     evaluator = PedAnovaImportanceEvaluator(target_quantile=quantile * (1 - 1e-9))
     with _silent():
         study = optuna.create_study(direction="maximize" if order > 0 else "minimize")

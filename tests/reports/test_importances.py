@@ -49,8 +49,8 @@ CHOICES = (Axis("a", "a", choices=("x", "y")), Axis("b", "b", choices=("x", "y",
 
 @pytest.mark.parametrize("direction", ["max", "min"])
 def test_two_paths_of_choices_are_as_computed_by_hand(direction: str) -> None:
-    """20 trials: the best five are all x in a, and 2, 2, 1 in b."""
-    points = [{"a": "x" if n < 10 else "y", "b": "xyz"[n % 3]} for n in range(20)]
+    """20 trials: the best five are all x in a, and 2, 2, 1 in b; the worst five are as all are."""
+    points = [{"a": "x" if n < 8 or n in (16, 18) else "y", "b": "xyz"[n % 3]} for n in range(20)]
     order = 1 if direction == "max" else -1
     values = [order * (1.0 - n / 20) for n in range(20)]
     found = importances(of(CHOICES, points, values, direction), 0)
@@ -68,11 +68,8 @@ def test_the_path_that_decides_is_the_most_important() -> None:
 
 def test_whole_numbers_are_measured_by_their_steps() -> None:
     """Values 16 apart are four places, not spikes among fifty: else what happens to lie on one would seem to decide."""
-    draws = np.random.default_rng(0)
-    axes = (Axis("batch", "batch", False, 16, 64), Axis("weight", "weight", True, 0.1, 3.0))
-    points = [{"batch": int(16 * draws.integers(1, 5)), "weight": float(draws.uniform(0.1, 3))} for _ in range(60)]
-    found = importances(of(axes, points, [-abs(point["weight"] - 1) for point in points]), 0)
-    assert found.shares["weight"] > 0.8
+    found = importances(studies.two_aims(30), 0)
+    assert next(iter(found.shares)) == studies.WEIGHT.path and found.shares[studies.BATCH.path] < 0.5
 
 
 def test_a_path_that_is_not_always_in_force_is_measured_where_it_is() -> None:
