@@ -47,8 +47,18 @@ def grids(answer: Answer) -> list[Grid]:
     alike: dict[tuple[Aim, ...], list[tuple[Searched, Mapping[str, tuple[Held, ...]]]]] = {}
     for study, rows in zip(answer.searched, held(answer), strict=True):
         if study.trials:
-            alike.setdefault(study.aims, []).append((study, rows))
+            alike.setdefault(study.aims, []).append((study, rows if is_held(study) else {}))
     return [_grid(answer, aims, studies) for aims, studies in alike.items()]
+
+
+def is_held(study: Searched) -> bool:
+    """Whether anything is held against fresh seeds yet; the recipe as it stands is planned from the start."""
+    return has_final(study) or any(seeds for finalist in study.finalists for seeds in finalist.fresh)
+
+
+def has_final(study: Searched) -> bool:
+    """Whether any of a study's trials were chosen to be run with fresh seeds."""
+    return any(finalist.number is not None for finalist in study.finalists)
 
 
 def _grid(answer: Answer, aims: Sequence[Aim], studies: Studies) -> Grid:
@@ -64,7 +74,9 @@ def _grid(answer: Answer, aims: Sequence[Aim], studies: Studies) -> Grid:
                 tuple(slot for column in columns for slot in column.slots(each, notes)),
             )
             for row, each in rows.items()
-        ] or _unheld(study, columns, notes)
+        ]
+        if not has_final(study):
+            lines += _unheld(study, columns, notes, has_default=bool(rows))
         blocks.append((study.cell, tuple(lines)))
     headings = tuple(heading for column in columns for heading in column.headings())
     words = _caption(answer, aims, [study for study, _ in studies], has_finalists)
@@ -140,12 +152,13 @@ class _Column:
         return Slot(difference_text(one.against), is_unresolved=not one.is_resolved, remark=remark)
 
 
-def _unheld(study: Searched, columns: Sequence[_Column], notes: Footnotes) -> list[Line]:
+def _unheld(study: Searched, columns: Sequence[_Column], notes: Footnotes, has_default: bool) -> list[Line]:
     """Of a study without finalists the recipe as it stands and the best so far, held against nothing yet."""
-    default = [trial for trial in study.trials if trial.is_default]
-    shown = {trial.number: trial for trial in [*default, *best(study, most=_MOST_BEST)]}
+    default = [trial for trial in study.trials if trial.is_default and not has_default]
+    others = [trial for trial in best(study, most=_MOST_BEST) if not (trial.is_default and has_default)]
+    shown = {trial.number: trial for trial in [*default, *others]}
     lines = [_unheld_line(trial, columns, notes) for trial in shown.values()]
-    if lines:
+    if lines or has_default:
         return lines
     holes = [slot for column in columns for slot in [Slot(HOLE), *column.holes("no trial has a value", notes)]]
     return [Line("no trial has a value", None, tuple(holes))]

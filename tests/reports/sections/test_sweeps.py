@@ -15,7 +15,7 @@ from deo_bench.reports.render_latex import latex
 from deo_bench.reports.render_markdown import markdown
 from deo_bench.reports.render_terminal import terminal
 from deo_bench.reports.report import Report, make_report
-from deo_bench.reports.searched import Searched, Tried
+from deo_bench.reports.searched import Finalist, Searched, Tried
 from deo_bench.reports.section import Section
 from deo_bench.reports.sections.sweeps import FOUND, HOW, chosen
 from deo_bench.reports.short import in_short
@@ -24,6 +24,7 @@ from deo_bench.reports.write import render, stale_files, write_report
 from tests.reports import studies
 from tests.reports.conftest import FakeStore
 from tests.reports.test_latex import compiled, needs_latex, text_of
+from tests.reports.test_write import Outline
 
 
 def reported(fake: FakeStore, scope: Scope, *searched: Searched, **spec: Any) -> Report:
@@ -125,6 +126,18 @@ def test_a_sweep_under_way_shows_the_best_so_far_and_claims_nothing(fake: FakeSt
     assert "best so far is trial" in in_short(made.answer)[0]
 
 
+def test_the_recipe_as_it_stands_is_planned_before_anything_was_chosen(fake: FakeStore, scope: Scope) -> None:
+    study = studies.study(40, made=studies.trials(18), has_finalists=False, wanted=40)
+    default = Finalist("default", None, study.trials[0].values, ({},))
+    made = reported(fake, scope, replace(study, finalists=(default,)))
+    rows = table(made)
+    assert len(rows) == 4 and all(len(slots) == 1 for slots in rows.values()), "the best so far beside it"
+    early = replace(default, fresh=({0: 0.61, 1: 0.62},))
+    rows = table(reported(fake, scope, replace(study, finalists=(early,))))
+    assert [row.split(" ")[0] for row in rows] == ["default", *["trial"] * 3]
+    assert rows["default"][1].startswith("61.5 ±") and rows["trial 13"][1] == "–"
+
+
 def test_two_aims_stand_side_by_side(fake: FakeStore, scope: Scope) -> None:
     made = reported(fake, scope, studies.two_aims())
     grid = sections(made)[FOUND].grids[0]
@@ -177,6 +190,10 @@ def test_every_format_shows_it_and_the_bytes_are_the_same(fake: FakeStore, scope
     plain: dict[str, Any] = {"title": "Sweep", "formats": forms[:3]}
     write_report(reported(fake, scope, study, **plain), tmp_path / "plain")
     assert stale_files(reported(fake, scope, study, **plain), tmp_path / "plain") == []
+    outline = Outline()
+    outline.feed(files["index.html"].read_text())
+    assert outline.open == [] and len(outline.ids) == len(set(outline.ids)), "an id of one figure is another's"
+    assert all(len(widths) == 1 for widths in outline.widths), "a row is shorter than its table"
     console = Console(width=100, record=True, file=(tmp_path / "said").open("w"))
     console.print(terminal(made, False, 100, in_short(made.answer)))
     said = console.export_text()
