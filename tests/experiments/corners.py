@@ -33,10 +33,10 @@ class Corner:
         return high if self.is_last else low
 
 
-def corners_of(experiment: Experiment) -> Iterator[tuple[str, GridCell, dict[str, Any], Recipe]]:
-    """Both corners in every cell: what it is called, the cell, its recipe's tables and the recipe."""
+def corners_of(experiment: Experiment) -> Iterator[tuple[GridCell, dict[str, Any], Recipe]]:
+    """Both corners in every cell, the first before the last: the cell, the recipe's tables and the recipe."""
     space = space_of(experiment)
     for cell in cells_of(experiment):
-        for word, corner in (("first", Corner(False)), ("last", Corner(True))):
+        for corner in (Corner(is_last=False), Corner(is_last=True)):
             tables = tables_of(experiment, cell, space.suggest(corner))
-            yield word, cell, tables, resolve(tables, experiment.registry, str(experiment.path))
+            yield cell, tables, resolve(tables, experiment.registry, str(experiment.path))

@@ -77,7 +77,7 @@ def test_the_tiny_variant_searches_the_same_paths(path: Path) -> None:
 def test_trials_at_its_corners_are_runs_of_their_own_that_can_be_planned(path: Path, store: Path) -> None:
     # Nothing is scored, and few images are made: what is planned does not depend on either.
     experiment = read_experiment(str(path), ["data.count=128"])
-    ((_, cell, _, first), (_, _, tables, last)) = corners_of(experiment)
+    (cell, _, first), (_, tables, last) = corners_of(experiment)
     assert len({canonical(recipe.model_dump(mode="json")) for recipe in (cell.recipe, first, last)}) == 3
     plan = make_plan(replace(experiment, recipe=tables, tasks=(), baselines=()), store)
     assert plan.rows[0].recipe == last and not plan.missing
