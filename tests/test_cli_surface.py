@@ -9,7 +9,9 @@ from deo_bench.cli.app import app
 RUN = {"experiment", "--store", "--data", "--set", "--seeds", "--skip-missing"}
 SURFACE = {
     "run": RUN | {"--device", "--threads", "--format", "--out", "--plain", "--all"},
-    "plan": RUN,
+    "sweep": RUN - {"--skip-missing"}
+    | {"--storage", "--trials", "--workers", "--device", "--threads", "--format", "--out", "--all", "--plain"},
+    "plan": RUN | {"--storage"},
     "list": {"what", "--parts"},
     "show": {"name", "--parts", "--store", "--speed", "--device", "--batch", "--size"},
     "check": {"name", "--kind", "--parts", "--set"},
@@ -39,7 +41,7 @@ SURFACE = {
         *("--store", "--data"),
     },
     "doctor": {"--store", "--data", "--parts", "--json"},
-    "report": {"file", "--store", "--data", "--out", "--format", "--all", "--with", "--check"},
+    "report": {"file", "--store", "--data", "--out", "--format", "--all", "--with", "--check", "--storage"},
     "published": {"name", "--partition", "--task", "--format"},
     "data list": {"--store", "--data", "--parts"},
     "data check": {"names", "--store", "--data", "--parts"},
@@ -63,7 +65,7 @@ def surface() -> dict[str, set[str]]:
         found[" ".join(words)] = {
             parameter.name if not any(word.startswith("-") for word in parameter.opts) else parameter.opts[0]
             for parameter in command.params  # type: ignore[attr-defined]
-            if parameter.name != "help"
+            if parameter.name != "help" and not getattr(parameter, "hidden", False)
         }
 
     walk(typer.main.get_command(app), ())

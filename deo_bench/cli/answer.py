@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from deo_bench.errors import UserError, nearest
 if TYPE_CHECKING:
     from deo_bench.experiments.plan import Plan
     from deo_bench.reports.report import Report
+    from deo_bench.reports.searched import Searched
     from deo_bench.reports.spec import ReportSpec
 
 FORMATS = ("rich", "markdown", "latex", "csv")
@@ -37,18 +39,31 @@ def check_folder(out: Path | None) -> None:
         raise UserError(f"--out {out}: is a file; name a folder to write the report to")
 
 
-def show_answer(plan: Plan, format_: str, out: Path | None, console: Console, show_all: bool = False) -> None:
-    """The table, in the terminal or as text, and the report in files."""
+def show_answer(
+    plan: Plan,
+    format_: str,
+    out: Path | None,
+    console: Console,
+    show_all: bool = False,
+    searched: Sequence[Searched] = (),
+) -> None:
+    """The table, in the terminal or as text, and the report in files; searched: the studies of a sweep."""
     from deo_bench.experiments.answer import report_of
 
     if not plan.requests:
         return
-    made = show_table(plan, report_of(plan), format_, console, show_all)
+    made = show_table(plan, report_of(plan), format_, console, show_all, searched=searched)
     write_answer(made, out or Path("reports") / plan.experiment.name, console)
 
 
 def show_table(
-    plan: Plan, spec: ReportSpec, format_: str, console: Console, show_all: bool = False, quiet: bool = False
+    plan: Plan,
+    spec: ReportSpec,
+    format_: str,
+    console: Console,
+    show_all: bool = False,
+    quiet: bool = False,
+    searched: Sequence[Searched] = (),
 ) -> Report:
     """The tables of a plan, in the terminal or as text on standard output."""
     from deo_bench.experiments.answer import entries_of, expected_of, scope_of
@@ -59,7 +74,7 @@ def show_table(
     from deo_bench.reports.report import make_report
     from deo_bench.reports.short import in_short
 
-    made = make_report(spec, entries_of(plan), scope_of(plan), plan.store.root, expected_of(plan))
+    made = make_report(spec, entries_of(plan), scope_of(plan), plan.store.root, expected_of(plan), searched)
     if quiet:
         return made
     if format_ == "rich":

@@ -23,6 +23,7 @@ from deo_bench.cli.runs import runs
 from deo_bench.cli.score import score
 from deo_bench.cli.show import show
 from deo_bench.cli.submission import submission
+from deo_bench.cli.sweep import sweep
 
 app = typer.Typer(
     help="Which teachers, which student and which losses matter when Earth-observation backbones are distilled.",
@@ -49,6 +50,7 @@ def options(
 
 
 app.command()(run)
+app.command()(sweep)
 app.command()(plan)
 app.command("list")(list_)
 app.command()(show)

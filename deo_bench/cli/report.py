@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from deo_bench.cli.arguments import STORE, DataOption, StoreOption
+from deo_bench.cli.storage import StorageOption
 from deo_bench.errors import UserError
 
 
@@ -34,15 +35,15 @@ def report(
             "--with", help="Published numbers beside ours: published (all), a source's name, or a result CSV."
         ),
     ] = None,
+    storage: StorageOption = None,
     check: Annotated[bool, typer.Option("--check", help="Only say whether what is on disk is up to date.")] = False,
 ) -> None:
     """Render tables, figures and page of an experiment from its scores; nothing is trained."""
     from rich.console import Console
 
     from deo_bench.cli.answer import check_folder, check_format, show_table, write_answer
-    from deo_bench.experiments.answer import check_report, with_baseline
+    from deo_bench.experiments.answer import answer_of, check_report, with_baseline
     from deo_bench.experiments.file import read_experiment
-    from deo_bench.experiments.plan import make_plan
     from deo_bench.recipe import find_preset
     from deo_bench.reports.spec import read_spec
     from deo_bench.reports.write import stale_files
@@ -53,14 +54,14 @@ def report(
     spec = read_spec(path)
     if spec.experiment is None:
         raise UserError(f"{path}: experiment = … is missing: the file that the report answers, relative to this one")
-    plan = make_plan(read_experiment(str(path.parent / spec.experiment)), store, data, skip_missing=True)
+    plan, searched = answer_of(read_experiment(str(path.parent / spec.experiment)), store, data, storage)
     check_report(spec, plan, str(path))
     spec = with_baseline(spec, plan)
     if with_:
         spec = spec.model_copy(update={"published": published_sources(with_)})
     folder = out or Path("reports") / path.stem
     console = Console(stderr=format_ != "rich")
-    made = show_table(plan, spec, format_, console, all_, quiet=check)
+    made = show_table(plan, spec, format_, console, all_, check, searched)
     if not check:
         write_answer(made, folder, console)
         return

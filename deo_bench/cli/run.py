@@ -45,7 +45,10 @@ def run(
     check_device(device)
     check_folder(out)
     console = Console(stderr=format_ != "rich")
-    plan = make_plan(read_experiment(experiment, set_ or (), read_seeds(seeds)), store, data, skip_missing)
+    read = read_experiment(experiment, set_ or (), read_seeds(seeds))
+    if read.settings.sweep is not None:
+        raise UserError(f"{read.path}: holds a [sweep]; `deo-bench sweep {experiment}` carries it out")
+    plan = make_plan(read, store, data, skip_missing)
     check_own_report(plan)
     for line in [*plan.missing, *put_on_record(plan, expected_of(plan))]:
         console.print(line, markup=False, soft_wrap=True)

@@ -55,8 +55,10 @@ def list_(
             continue
         info = run.info if run.state in ("done", "failed", "pruned") else {}
         scores = len(list((run.path / "scores").glob("*.json")))
-        told = "; ".join([*labels.get(run.name, ()), *info.get("marks", ()), info.get("reason", ""), run_problem(run)])
-        cells = (run.name, run.state, info.get("steps", ""), info.get("seconds", ""), scores, told.strip("; "))
+        stopped = "" if run.stopped_at is None else f"a sweep stopped it at step {run.stopped_at}"
+        why = [info.get("reason", ""), run_problem(run), stopped]
+        told = "; ".join(filter(None, [*labels.get(run.name, ()), *info.get("marks", ()), *why]))
+        cells = (run.name, run.state, info.get("steps", ""), info.get("seconds", ""), scores, told)
         table.add_row(*(str(cell) for cell in cells))
     for name, called in labels.items():
         if Store(store).run(name).state == "missing":
@@ -73,11 +75,17 @@ def run_problem(run: Run) -> str:
 
 
 def _labels(experiment: str, store: Path, data: Path | None) -> dict[str, tuple[str, ...]]:
+    from deo_bench.experiments.answer import answer_of
     from deo_bench.experiments.file import read_experiment
-    from deo_bench.experiments.plan import make_plan
 
-    plan = make_plan(read_experiment(experiment), store, data, skip_missing=True)
-    return {name: run.labels for name, run in plan.runs.items()}
+    plan, searched = answer_of(read_experiment(experiment), store, data)
+    labels = {name: run.labels for name, run in plan.runs.items()}
+    for study in searched:
+        for trial in study.trials:
+            if trial.run:
+                what = f"{study.cell}, trial {trial.number}" if study.cell else f"trial {trial.number}"
+                labels[trial.run] = (*labels.get(trial.run, ()), what)
+    return labels
 
 
 runs.command()(prune)

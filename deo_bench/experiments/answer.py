@@ -4,18 +4,39 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 from deo_bench.errors import StoreError, UserError, nearest, shown
 from deo_bench.experiments.events import NO_GRADIENT
 from deo_bench.experiments.expectations import UNTRAINED, expectations_of
-from deo_bench.experiments.plan import Plan
+from deo_bench.experiments.file import Experiment
+from deo_bench.experiments.plan import Plan, make_plan
 from deo_bench.experiments.seen import seen_by_rows
 from deo_bench.experiments.subjects import Row, run_behind
 from deo_bench.reports.declared import Expectation
 from deo_bench.reports.entries import Entry, Scope
 from deo_bench.reports.factors import check_pair
 from deo_bench.reports.published import check_sources
+from deo_bench.reports.searched import Searched
 from deo_bench.reports.spec import ReportSpec, read_spec
+
+
+def answer_of(
+    experiment: Experiment, store: Path, data: Path | None = None, storage: str | None = None
+) -> tuple[Plan, list[Searched]]:
+    """What a report is made of, whether or not all of it is there: the plan, and of a sweep its studies.
+
+    storage: URL of the studies, in place of the one that the experiment names.
+    """
+    if experiment.settings.sweep is None:
+        return make_plan(experiment, store, data, skip_missing=True), []
+    from deo_bench.experiments.sweep.final import final_plan, searched_of
+    from deo_bench.experiments.sweep.plan import make_sweep
+
+    sweep = make_sweep(experiment, store, data, storage, skip_missing=True)
+    studies = sweep.studies_there()
+    plan = final_plan(sweep, studies)
+    return plan, searched_of(sweep, studies, plan)
 
 
 def entries_of(plan: Plan) -> list[Entry]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from deo_bench.errors import UserError
-from deo_bench.experiments.file import NOT_PARTS, read_experiment
+from deo_bench.experiments.file import NOT_PARTS, Experiment, read_experiment
 from deo_bench.experiments.plan import Plan, make_plan
 from deo_bench.recipe import PartTable
 
@@ -18,11 +18,26 @@ def runs_named(name: str, store: Path, data: Path | None = None) -> frozenset[st
     runs that the experiment does not need.
     """
     experiment = read_experiment(name)
+    if experiment.settings.sweep is not None:
+        return _of_sweep(experiment, store, data)
     plan = make_plan(replace(experiment, tasks=()), store, data, skip_missing=True)
     unnamed = [line for line in plan.missing if line.startswith("cell ")]
     if unnamed:
         raise UserError(f"{experiment.path}: cannot tell which runs it names: {unnamed[0]}")
     return frozenset(plan.runs) | _of_teachers(plan)
+
+
+def _of_sweep(experiment: Experiment, store: Path, data: Path | None) -> frozenset[str]:
+    """The runs of a sweep's trials, whatever became of them, and those of its finalists."""
+    from deo_bench.experiments.sweep.final import final_plan
+    from deo_bench.experiments.sweep.plan import make_sweep
+
+    sweep = make_sweep(experiment, store, data)
+    studies = sweep.studies_there()
+    plan = final_plan(sweep, studies)
+    trials = [trial for study in studies if study is not None for trial in study.trials()]
+    runs = {str(trial.user_attrs["run"]) for trial in trials if "run" in trial.user_attrs}
+    return frozenset(plan.runs) | runs | _of_teachers(plan)
 
 
 def _of_teachers(plan: Plan) -> frozenset[str]:

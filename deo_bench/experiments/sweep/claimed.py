@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from deo_bench.errors import StoreError
 from deo_bench.experiments.sweep.storage import answering
 from deo_bench.experiments.sweep.verdict import verdict
 from deo_bench.store.lease import Lease, LeaseLost
@@ -35,6 +37,7 @@ class Claimed:
         self.settings = dict(settings)
         self.measured = dict(trial.intermediate_values)
         self.is_default = bool(trial.user_attrs.get("default"))
+        self._spent, self._began = float(trial.user_attrs.get("seconds", 0.0)), time.monotonic()
         self._study = study
         self._storage = storage
         self._lease = lease
@@ -47,6 +50,12 @@ class Claimed:
         self._attribute("run", run)
         if worker:
             self._attribute("worker", worker)
+
+    def spent(self, seconds: float, cost_nothing: bool = False) -> None:
+        """Put on record how long it took, with what it took workers before this one, and whether its run was there."""
+        self._attribute("seconds", round(self._spent + seconds, 3))
+        if cost_nothing:
+            self._attribute("cost_nothing", True)
 
     def report(self, percent: int, value: float) -> None:
         """What was measured at this percent (1 to 100) of the training; one that was reported before is kept."""
@@ -84,13 +93,15 @@ class Claimed:
 
     def release(self) -> None:
         """Stop: the trial stays as it is, and the next worker takes it up."""
+        with contextlib.suppress(StoreError):  # the time it took is for eyes
+            self.spent(time.monotonic() - self._began)
         self._lease.release()
 
     def _end(self, state: TrialState, values: list[float] | None = None) -> None:
         self._write(lambda: self._study.tell(self.number, values, state, skip_if_finished=True))
         self._lease.release()
 
-    def _attribute(self, key: str, value: str) -> None:
+    def _attribute(self, key: str, value: Any) -> None:
         self._write(lambda: self._storage.set_trial_user_attr(self._id, key, value))
 
     def _write(self, write: Callable[[], object]) -> None:

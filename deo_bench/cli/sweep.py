@@ -1,0 +1,202 @@
+"""`deo-bench sweep`: search settings by trials, run the best of them anew, and end with the table."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deo_bench.cli.arguments import STORE, DataOption, StoreOption
+from deo_bench.cli.run import ExperimentArgument, FormatOption, SeedsOption, SetOption, read_seeds
+from deo_bench.cli.storage import STORAGE, StorageOption
+from deo_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from deo_bench.experiments.sweep.plan import SweepPlan
+    from deo_bench.experiments.sweep.processes import Crew
+
+STARTED_BY = "DEO_BENCH_STARTED_BY"
+"""In the environment of a worker: the process that started it, without which it works no longer."""
+
+LOOK_SECONDS = 0.2
+
+
+def sweep(
+    experiment: ExperimentArgument,
+    store: StoreOption = STORE,
+    data: DataOption = None,
+    set_: SetOption = None,
+    seeds: SeedsOption = None,
+    storage: StorageOption = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Trials of each cell instead of the file's.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that work on the sweep together.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda; workers take several GPUs in turn.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of each worker; else the cores over the workers.")
+    ] = None,
+    format_: FormatOption = "rich",
+    out: Annotated[Path | None, typer.Option(help="Folder of the report; else reports/NAME.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Show the tables of every probe.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a live display.")] = False,
+    worker: Annotated[int | None, typer.Option(hidden=True, help="This process is one of several workers.")] = None,
+) -> None:
+    """Search an experiment's [sweep] by trials, run the best with fresh seeds, then show and write what they say.
+
+    Any number of processes may run the same command on one study, on one machine or many that share store and storage.
+    """
+    from rich.console import Console
+
+    from deo_bench.cli.answer import check_device, check_folder, check_format, show_answer
+    from deo_bench.experiments.answer import check_own_report
+    from deo_bench.experiments.file import read_experiment
+    from deo_bench.experiments.sweep.final import final_plan, searched_of
+    from deo_bench.experiments.sweep.plan import make_sweep
+
+    check_format(format_)
+    check_device(device)
+    check_folder(out)
+    console = Console(stderr=format_ != "rich")
+    given = [*(set_ or ()), *([f"sweep.trials={trials}"] if trials else ())]
+    made = make_sweep(read_experiment(experiment, given, read_seeds(seeds)), store, data, storage)
+    check_own_report(made.base)
+    each = threads or max(1, len(os.sched_getaffinity(0)) // workers)
+    if worker is None:
+        _put_on_record(made, console)
+    if worker is None and _is_done(made):
+        failed = []
+    elif worker is None and workers > 1:
+        options = {"--store": store, "--data": data, "--set": set_, "--seeds": seeds, "--trials": trials}
+        command = _command(experiment, {**options, "--device": device, "--threads": each})
+        failed = _work_together(made, command, workers, storage, console, plain or None)
+    else:
+        failed = _work(made, device, each, worker, console, plain or None)
+    if worker is None:
+        studies = made.studies()
+        plan = final_plan(made, studies)
+        show_answer(plan, format_, out, console, all_, searched_of(made, studies, plan))
+    for line in failed:
+        console.print(f"failed: {line}", markup=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _put_on_record(made: SweepPlan, console: Console) -> None:
+    """What is expected of the recipes as they stand, before the first trial."""
+    from deo_bench.experiments.answer import expected_of
+    from deo_bench.experiments.recording import put_on_record
+
+    for line in put_on_record(made.base, expected_of(made.base)):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _is_done(made: SweepPlan) -> bool:
+    """Whether nothing is left, for which torch need not be loaded."""
+    from deo_bench.experiments.sweep.final import final_plan
+
+    studies = made.studies_there()
+    if not all(study is not None and study.is_over for study in studies):
+        return False
+    plan = final_plan(made, studies)
+    return not (plan.runs_to_do() or plan.scores_to_do() or plan.maps_to_do())
+
+
+def _work(
+    made: SweepPlan, device: str, threads: int, worker: int | None, console: Console, plain: bool | None
+) -> list[str]:
+    """Do what the sweep lacks in this process; the failures. Torch is loaded here."""
+    import torch
+
+    from deo_bench.cli.stopping import Stopping
+    from deo_bench.cli.sweeping import SweepDisplay
+    from deo_bench.experiments.checks import load_own_parts
+    from deo_bench.experiments.sweep.launch import SweepLaunch
+    from deo_bench.experiments.sweep.watch import Watch
+
+    load_own_parts(made.recipes(), made.experiment.registry)
+    torch.set_num_threads(threads)
+    launch = SweepLaunch(made, device_of(device, worker), worker)
+    events = launch.events()
+    try:
+        with Stopping() as stopping, SweepDisplay(console, Watch(made), plain) as display:
+            for event in events:
+                display.show(event)
+                stopping.check()
+                if worker is not None and os.environ.get(STARTED_BY) != str(os.getppid()):
+                    raise KeyboardInterrupt  # nobody watches this worker any more
+    except KeyboardInterrupt:
+        events.close()
+        console.print("stopped; the same command goes on from here", markup=False)
+        raise
+    return launch.failed
+
+
+def device_of(asked: str, worker: int | None) -> str:
+    """The device of a worker: of several GPUs one each in turn."""
+    import torch
+
+    count = torch.cuda.device_count()
+    if asked.startswith("cuda") and int(asked.partition(":")[2] or 0) >= count:
+        raise UserError(f"--device {asked}: torch sees no such GPU here; leave it out, or say cpu")
+    if worker is not None and asked in ("auto", "cuda") and count > 1:
+        return f"cuda:{worker % count}"
+    return asked
+
+
+def _work_together(
+    made: SweepPlan, command: list[str], workers: int, storage: str | None, console: Console, plain: bool | None
+) -> list[str]:
+    """Have several processes do what the sweep lacks, and draw what they do; what failed."""
+    from deo_bench.cli.stopping import Stopping
+    from deo_bench.cli.sweeping import SweepDisplay
+    from deo_bench.experiments.sweep.processes import Crew
+    from deo_bench.experiments.sweep.watch import Watch
+    from deo_bench.experiments.sweep.workers import FOLDER
+
+    # An address may hold a password, which the list of processes would show.
+    environment = {STARTED_BY: str(os.getpid()), STORAGE: storage or ""}
+    crew, watch = Crew(command, workers, made.folder / FOLDER, environment), Watch(made)
+    with Stopping() as stopping, SweepDisplay(console, watch, plain) as display:
+        before = watch.failed()
+        crew.start()
+        try:
+            while crew.is_at_work:
+                for number in crew.ended():
+                    _say_death(crew, number, console)
+                display.look()
+                stopping.check()
+                time.sleep(LOOK_SECONDS)
+        except KeyboardInterrupt:
+            crew.end(look=display.look)
+            console.print("stopped; the same command goes on from here", markup=False)
+            raise
+        finally:
+            crew.end()
+        display.look(at_once=True)
+    if all(status not in (0, 1) for status in crew.statuses.values()):
+        raise UserError(f"every worker of {made.experiment.path} has died; {crew.output(0)} holds what one said")
+    return [line for line in watch.failed() if line not in before]
+
+
+def _say_death(crew: Crew, number: int, console: Console) -> None:
+    """Say of a worker that did not end as it should how it did, and what it said last."""
+    if crew.statuses[number] in (0, 1):
+        return
+    others = "; the others go on, and one of them takes up its trial" if crew.is_at_work else ""
+    lines = [f"worker {number} {crew.told(number)}{others}", *crew.last_words(number)]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _command(experiment: str, options: dict[str, Any]) -> list[str]:
+    """This command as a worker runs it: the worker's number is appended."""
+    words = [sys.executable, "-m", "deo_bench", "sweep", experiment, "--plain"]
+    for name, value in options.items():
+        for each in value if isinstance(value, list) else [value]:
+            words += [] if each is None else [name, str(each)]
+    return [*words, "--worker"]

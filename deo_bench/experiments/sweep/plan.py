@@ -1,0 +1,217 @@
+"""What a sweep is: its cells, each with a study, the space and the aims, all checked before the first trial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deo_bench.data import Places
+from deo_bench.errors import UserError
+from deo_bench.experiments.file import Experiment
+from deo_bench.experiments.grid import GridCell, cells_of
+from deo_bench.experiments.plan import Plan, make_plan
+from deo_bench.experiments.sweep.aims import aims_of, select_requests
+from deo_bench.experiments.sweep.assignments import assignments
+from deo_bench.experiments.sweep.budget import Costs, with_budget
+from deo_bench.experiments.sweep.pruners import pruner_of, prunes
+from deo_bench.experiments.sweep.samplers import check_sampler
+from deo_bench.experiments.sweep.settings import Sweep
+from deo_bench.experiments.sweep.space import Space, space_of, tables_of
+from deo_bench.experiments.sweep.space_checks import check_space, default_of
+from deo_bench.recipe import Recipe, digest, resolve
+from deo_bench.recipe.checking import plain
+from deo_bench.reports.searched import Aim
+from deo_bench.store import Store
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+    from deo_bench.experiments.sweep.study import Study
+
+DEFAULT = "default"
+"""What the recipe as it stands is called beside its trials."""
+
+
+@dataclass(frozen=True)
+class TunedCell:
+    """A cell and its study. label: empty where the experiment has no grid; recipe: as it stands, under the budget;
+    study: the study's name.
+    """
+
+    label: str
+    cell: GridCell
+    recipe: Recipe
+    study: str
+
+    def row(self, name: str) -> str:
+        """What a row of the tables is called that is a trial of this cell, or its recipe as it stands."""
+        return f"{self.label}, {name}" if self.label else name
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """A sweep, checked.
+
+    url: of the storage of its studies, none for a journal in the store; base: the plan of the recipes as they stand,
+    with the experiment's seeds, and what they are scored on; costs: what steps cost, counted once;
+    skip_missing: rows whose data or weights are not here are left out.
+    """
+
+    experiment: Experiment
+    sweep: Sweep
+    store: Path
+    data: Path | None
+    url: str | None
+    space: Space
+    aims: tuple[Aim, ...]
+    cells: tuple[TunedCell, ...]
+    base: Plan
+    costs: Costs
+    skip_missing: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where the processes of the sweep share what is no study: locks, claims on trials, what each does."""
+        return self.store / "sweeps" / self.experiment.name
+
+    def recipe(self, tuned: TunedCell, settings: Mapping[str, Any]) -> Recipe:
+        """The recipe of a trial of a cell, under the budget."""
+        return _recipe(self.experiment, self.sweep, tuned.cell, settings, self.costs)
+
+    def recipes(self) -> Iterator[Recipe]:
+        """Recipes that name every part that a trial or a baseline may have."""
+        yield from (run.recipe for run in self.base.runs.values())
+        for tuned in self.cells:
+            yield from (self.recipe(tuned, settings) for settings in assignments(self.space))
+
+    def studies(self) -> list[Study]:
+        """The study of each cell, made where it is not there yet. In a forked child: opened there."""
+        from deo_bench.experiments.sweep.storage import open_storage
+
+        storage = open_storage(self.url, self.store, self.experiment.name)
+        return [self._open(storage, tuned) for tuned in self.cells]
+
+    def studies_there(self) -> list[Study | None]:
+        """The study of each cell, none where it is not there; nothing is made by looking."""
+        from optuna import get_all_study_names
+
+        from deo_bench.experiments.sweep.storage import answering, is_there, open_storage
+
+        if not is_there(self.url, self.store, self.experiment.name):
+            return [None] * len(self.cells)
+        storage = open_storage(self.url, self.store, self.experiment.name)
+        with answering(self.experiment.name):
+            names = set(get_all_study_names(storage))
+        return [self._open(storage, tuned) if tuned.study in names else None for tuned in self.cells]
+
+    def _open(self, storage: BaseStorage, tuned: TunedCell) -> Study:
+        from deo_bench.experiments.sweep.study import Study
+
+        default = default_of(self.space, self.experiment, tuned.cell)
+        return Study.open(storage, tuned.study, self.sweep, self.space, self.aims, default, place=self.folder)
+
+
+def make_sweep(
+    experiment: Experiment,
+    store: Path,
+    data: Path | None = None,
+    url: str | None = None,
+    skip_missing: bool = False,
+) -> SweepPlan:
+    """The sweep that an experiment asks for, or one line that says what is wrong with it, before anything runs.
+
+    url: of the storage, in place of the one that the file names; skip_missing: for a report of what is there, without
+    the rows whose data or weights are not.
+    """
+    sweep = experiment.settings.sweep
+    if sweep is None:
+        raise UserError(f"{experiment.path}: holds no [sweep]; `deo-bench run` carries it out")
+    cells = cells_of(experiment)
+    _check_seeds(experiment, sweep, cells)
+    space = space_of(experiment)
+    places = Places.of(store, data)
+    aims = aims_of(experiment, places)
+    check_sampler(sweep, space, len(aims), f"{experiment.path}: sweep.sampler")
+    pruner_of(sweep, f"{experiment.path}: sweep.pruner")
+    check_space(space, sweep, experiment, cells)
+    costs = Costs(experiment.registry, places, Store(store))
+    rows = [
+        TunedCell(cell.label if experiment.grid else "", cell, _recipe(experiment, sweep, cell, {}, costs), "")
+        for cell in cells
+    ]
+    base = make_plan(experiment, store, data, skip_missing, [default_cell(row) for row in rows])
+    base.requests += select_requests(base, aims)
+    _check_there(base, aims)
+    named = tuple(replace(row, study=_name(experiment, sweep, space, aims, base, row)) for row in rows)
+    return SweepPlan(
+        experiment, sweep, store, data, url or sweep.storage, space, aims, named, base, costs, skip_missing
+    )
+
+
+def _check_there(base: Plan, aims: Sequence[Aim]) -> None:
+    """All that a study is named by is here: it could not be found without."""
+    there = {request.task for request in base.requests if request.role == "select"}
+    lacking = {task for aim in aims for task in aim.tasks} - there
+    if lacking and base.missing:
+        raise UserError(f"{base.experiment.path}: cannot tell which studies are its own: {base.missing[0]}")
+
+
+def default_cell(tuned: TunedCell) -> GridCell:
+    """A cell's recipe as it stands, as a row of its own."""
+    return replace(tuned.cell, label=tuned.row(DEFAULT), recipe=tuned.recipe)
+
+
+def trial_cell(sweep: SweepPlan, tuned: TunedCell, number: int, settings: Mapping[str, Any]) -> GridCell:
+    """A trial of a cell as a cell of its own, with the seed of all trials.
+
+    Its settings are points of intervals, not levels of a factor: a report tells effects of the recipes as they stand.
+    """
+    recipe, label = sweep.recipe(tuned, settings), tuned.row(f"trial {number}")
+    return GridCell(label, (), recipe, (sweep.sweep.trial_seed,))
+
+
+def _check_seeds(experiment: Experiment, sweep: Sweep, cells: Sequence[GridCell]) -> None:
+    """The seed of the trials is none of those that their finalists are run with, or these would be no fresh ones."""
+    seeds = sorted({seed for cell in cells for seed in cell.seeds})
+    if sweep.trial_seed in seeds:
+        raise UserError(
+            f"{experiment.path}: sweep.trial_seed: {sweep.trial_seed} is one of the experiment's seeds "
+            f"({', '.join(map(str, seeds))}), with which the best trials are run anew; say another"
+        )
+
+
+def _recipe(experiment: Experiment, sweep: Sweep, cell: GridCell, settings: Mapping[str, Any], costs: Costs) -> Recipe:
+    """A cell's recipe with settings laid over it, under the budget."""
+    where = str(experiment.path)
+    tables = with_budget(tables_of(experiment, cell, settings), sweep.budget, costs, where)
+    return resolve(tables, experiment.registry, where)
+
+
+def _name(experiment: Experiment, sweep: Sweep, space: Space, aims: Sequence[Aim], base: Plan, tuned: TunedCell) -> str:
+    """A study's name: the experiment, the cell, and eight hex digits of all that makes its trials comparable.
+
+    How many trials it gets, how many of them are run anew, with which seeds, and where it is kept are not in it.
+    """
+    row = next((row for row in base.rows if row.label == tuned.row(DEFAULT)), None)
+    subject = row.subjects[0][1] if row is not None else ""
+    told = {
+        "recipe": base.identifier.contents(tuned.recipe),
+        "space": space.told(),
+        "aims": [asdict(aim) for aim in aims],
+        "scores": sorted(
+            request.digest for request in base.requests if request.subject == subject and request.role == "select"
+        ),
+        "budget": sweep.budget.model_dump(exclude_none=True) if sweep.budget else None,
+        "sampler": _part(sweep.sampler),
+        "pruner": _part(sweep.pruner),
+        "measure": sweep.measure.model_dump() if prunes(sweep) else None,
+        "seeds": [sweep.seed, sweep.trial_seed],
+    }
+    label = f" {tuned.label}" if tuned.label else ""
+    return f"{experiment.name}{label} {digest(told, 8)}"
+
+
+def _part(named: str | Mapping[str, Any]) -> Any:
+    return {"use": named} if isinstance(named, str) else plain(named)
