@@ -14,13 +14,13 @@ MOST_PRODUCTS = 48
 """Combinations of choices that are tried all; of more, every choice is tried with some of the others."""
 
 INSIDE = 1
-"""Which of an interval's tries lies inside it."""
+"""Which of an interval's tries lies inside it, where one does."""
 
 
 def assignments(space: Space) -> Iterator[dict[str, Any]]:
     """Settings as trials would suggest them, without repeats.
 
-    Every choice, both ends of every interval and a point inside it, each as often as it takes; then each end with all
+    Every choice, and of every interval what is tried of it, each in as few settings as it takes; then each end with all
     other intervals inside theirs; then the product of all choices, where it is small.
     """
     seen: list[dict[str, Any]] = []

@@ -21,6 +21,9 @@ Told = bool | int | float | str
 ALMOST = 1e-8
 """Of a step: how far a value may be from the steps of an interval (Optuna's own tolerance)."""
 
+FEW = 12
+"""Values of an interval that are all tried before anything runs: a part may refuse those between (heads of a width)."""
+
 WITHIN = 0.382
 """Where in an interval its interior point is: beside the middle, which is a whole number too often."""
 
@@ -127,9 +130,11 @@ class Dimension:
         )
 
     def tries(self) -> tuple[Any, ...]:
-        """Every choice, or both ends and a point between them."""
+        """Every choice; of an interval every value where they are few, else both ends and a point between them."""
         if self.choices:
             return self.choices
+        if (self.count() or FEW + 1) <= FEW:
+            return tuple(self.value(told) for told in self.every())
         low, high = self.bounds
         inside = low + WITHIN * (high - low)
         if self.is_log:

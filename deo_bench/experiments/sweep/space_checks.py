@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from deo_bench.errors import UserError, nearest, shown
@@ -93,11 +93,11 @@ def _check_path(path: str, tables: Mapping[str, Any], space: Space) -> None:
     first, *rest = path.split(".")
     if first not in TABLES:
         raise UserError(f"{space.where}.{path}: a recipe has no table {first!r}{nearest(first, TABLES)}")
-    if not rest:
-        raise UserError(f"{space.where}.{path}: is a whole table; say a path in it, such as train.lr")
+    if not rest or first not in NAMED:
+        return
     known = tables.get(first, {})
     is_new = any(each.path == f"{first}.{rest[0]}" for each in space.dimensions)
-    if first in NAMED and not is_new and rest[0] not in known:
+    if not is_new and rest[0] not in known:
         raise UserError(f"{space.where}.{path}: the recipe has no {NAMED[first]} {rest[0]!r}{nearest(rest[0], known)}")
 
 
@@ -106,7 +106,7 @@ def _tried(space: Space, settings: Mapping[str, Any], experiment: Experiment, ce
     try:
         _resolved(settings, experiment, cell)
     except UserError as error:
-        path = _culprit(settings, experiment, cell)
+        path = culprit(settings, lambda fewer: _accepts(fewer, experiment, cell))
         raise refusal(space, path, settings, f"{where}: {error}") from None
 
 
@@ -126,16 +126,16 @@ def _resolved(settings: Mapping[str, Any], experiment: Experiment, cell: GridCel
     return resolve(tables_of(experiment, cell, settings), experiment.registry, str(experiment.path))
 
 
-def _culprit(settings: Mapping[str, Any], experiment: Experiment, cell: GridCell) -> str:
+def culprit(settings: Mapping[str, Any], accepts: Callable[[Mapping[str, Any]], bool]) -> str:
     """The path without which settings are accepted, the last such; else the first that makes them refused."""
     paths = list(settings)
     for path in reversed(paths):
-        if _accepts({other: settings[other] for other in paths if other != path}, experiment, cell):
+        if accepts({other: settings[other] for other in paths if other != path}):
             return path
     return next(
         path
         for number, path in enumerate(paths)
-        if number + 1 == len(paths) or not _accepts(dict(list(settings.items())[: number + 1]), experiment, cell)
+        if number + 1 == len(paths) or not accepts({other: settings[other] for other in paths[: number + 1]})
     )
 
 
@@ -157,10 +157,3 @@ def _differ(one: Mapping[str, Any], other: Mapping[str, Any], experiment: Experi
         return _resolved(one, experiment, cell) != _resolved(other, experiment, cell)
     except UserError:
         return False
-
-
-def shapes(space: Space, experiment: Experiment, cells: Sequence[GridCell]) -> Iterator[tuple[GridCell, dict, Recipe]]:
-    """Every cell with everything that it is tried with, resolved."""
-    for cell in cells:
-        for settings in assignments(space):
-            yield cell, settings, _resolved(settings, experiment, cell)

@@ -403,3 +403,9 @@ def test_a_point_inside_is_no_whole_number() -> None:
     for low, high in ((16, 64), (1, 3), (0, 10), (2, 8)):
         inside = space(f"a.b = {{ low = {low}, high = {high} }}\n").dimensions[0].tries()[1]
         assert low < inside < high and not math.isclose(inside, round(inside))
+
+
+def test_of_few_values_all_are_tried() -> None:
+    assert space("a.b = { low = 1, high = 4, integer = true }\n").dimensions[0].tries() == (1, 2, 3, 4)
+    assert space("a.b = { low = 0.1, high = 0.4, step = 0.1 }\n").dimensions[0].tries() == (0.1, 0.2, 0.3, 0.4)
+    assert space("a.b = { low = 1, high = 101, integer = true }\n").dimensions[0].tries() == (1, 39, 101)

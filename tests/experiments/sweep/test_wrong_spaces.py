@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from deo_bench.errors import UserError
-from deo_bench.experiments.file import read_experiment
+from deo_bench.experiments.file import Experiment, read_experiment
 from deo_bench.experiments.grid import cells_of
 from deo_bench.experiments.sweep.space import Space, read_space, space_of, tables_of
 from deo_bench.experiments.sweep.space_checks import check_space, default_of
@@ -142,7 +142,8 @@ def test_a_wrong_table_is_one_line(text: str, said: str) -> None:
 FITTED = [
     ("optimiser.lr = [1, 2]", "optimiser.lr: a recipe has no table 'optimiser'"),
     ("tran.lr = [1, 2]", "tran.lr: a recipe has no table 'tran', did you mean 'train'?"),
-    ("train = [{ lr = 1.0 }]", "train: is a whole table; say a path in it"),
+    ("train = { low = 1, high = 2 }", "train: 1.0 is refused: train: expected a table, got 1.0"),
+    ("balance = ['fixed', 'pcgrd']", "balance: 'pcgrd' is refused: balance.use: unknown balance 'pcgrd', did you mean"),
     ("train.bach = [8, 16]", "train.bach: 8 is refused: train.bach: unknown key, did you mean 'batch'?"),
     ("objective.compres.weight = [1, 2]", "has no term 'compres', did you mean 'compress'?"),
     ("teachers.spectrl.start = [0.5]", "has no role of a teacher 'spectrl', did you mean 'spectral'?"),
@@ -176,13 +177,23 @@ FITTED = [
 """What does not fit the recipe."""
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    """An experiment without a grid, read once."""
+    file = tmp_path_factory.mktemp("plain") / "e.toml"
+    file.write_text(f"{BASE}\n[sweep.space]\n{GOOD}\n")
+    return read_experiment(str(file))
+
+
 @pytest.mark.parametrize(("text", "said"), FITTED, ids=[text[:50] for text, _ in FITTED])
-def test_what_does_not_fit_the_recipe_is_one_line(tmp_path: Path, text: str, said: str) -> None:
+def test_what_does_not_fit_the_recipe_is_one_line(plain: Experiment, text: str, said: str) -> None:
+    assert plain.settings.sweep is not None
     with pytest.raises(UserError) as refused:
-        checked(tmp_path, text)
+        read = read_space(tomllib.loads(text), f"{plain.path}: sweep.space")
+        check_space(read, plain.settings.sweep, plain, cells_of(plain))
     told = str(refused.value)
-    assert told.startswith(f"{tmp_path / 'e.toml'}: sweep.space.") and said in told, told
-    assert told.count(str(tmp_path)) == 1 and len(told.splitlines()) == 1, told
+    assert told.startswith(f"{plain.path}: sweep.space.") and said in told, told
+    assert told.count(str(plain.path)) == 1 and len(told.splitlines()) == 1, told
 
 
 GOOD = "objective.maps.weight = { low = 0.1, high = 1.0 }"
