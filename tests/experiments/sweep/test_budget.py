@@ -54,7 +54,8 @@ def test_pflops_by_the_closed_form_and_the_nearest_step(place: Place, monkeypatc
 
 
 def test_cells_of_different_cost_get_different_steps_and_spend_the_same_pflops(place: Place) -> None:
-    place.file.write_text(place.file.read_text().partition("[grid]")[0])
+    text = place.file.read_text().partition("[grid]")[0]
+    place.file.write_text(text.replace('baselines = ["image_stats", "majority", "untrained"]', "baselines = []"))
     spent = {}
     for depth, batch in ((1, 8), (2, 8), (4, 16)):
         experiment = read_experiment(str(place.file), (f"student.depth={depth}", f"train.batch={batch}"), (0,))

@@ -15,7 +15,7 @@ from deo_bench.experiments.events import CohortStarted, Event, Note, RunEnded, S
 from deo_bench.experiments.launch import Launch
 from deo_bench.experiments.plan import make_plan
 from deo_bench.experiments.sweep.events import Measured
-from deo_bench.experiments.sweep.measure import looks
+from deo_bench.experiments.sweep.measure import Neighbours, looks
 from deo_bench.store import removal
 from deo_bench.store.prune import Wanted, look
 from tests.experiments.conftest import Place, files
@@ -157,6 +157,20 @@ def test_taken_up_where_another_worker_died_nothing_is_measured_twice(place: Pla
     list(job_of(other, swept(other), whole).events())
     assert files(place.store) == files(other.store)
     assert told.measured == whole.measured and told.values == whole.values
+
+
+def test_what_was_reported_beyond_the_state_of_a_dead_worker_is_not_measured_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = job_of(place, swept(place), Told()).events()
+    until(events, lambda event: isinstance(event, Stepped) and event.step == 3)
+    events.close()
+    measured: list[int] = []
+    monkeypatch.setattr(Neighbours, "__call__", lambda self, training: measured.append(training.step) or 0.5)
+    told = Told({25: 0.3, 50: 0.4})
+    list(job_of(place, swept(place), told).events())
+    # The pruner was asked at 25 % when that was the last; of 50 % the answer is not known.
+    assert (measured, told.reported, told.asked_at, told.end) == ([9], [75], [50, 75], "complete")
 
 
 def test_one_that_was_given_up_when_its_worker_died_is_given_up_at_the_same_step(place: Place) -> None:
