@@ -99,8 +99,8 @@ def _slices(one: Measured) -> list[Drawing]:
         if len(reached(study, place)) < _LEAST_DRAWN:
             continue
         caption = (
-            f"{_of(study)}{begun(aim.name)} on select, at the trial's seed, against each path's values. Points lie "
-            f"where the sampler went, and all other paths move along: a slope here is no effect of one path.{left}"
+            f"{_of(study)}{begun(aim.name)}{' on select' * bool(aim.tasks)}, at the trial's seed, against each path's "
+            f"values. Points lie where the sampler went, and other paths move along: a slope is no effect of one.{left}"
         )
         name = f"slices{end}-{_FIGURES[place % len(_FIGURES)]}" if len(study.aims) > 1 else f"slices{end}"
         made.append(Drawing(name, partial(slices_figure, study, place, axes), caption))
