@@ -167,7 +167,7 @@ def test_of_four_workers_one_is_killed_and_nothing_is_lost_or_counted_twice(plac
     assert os.WTERMSIG(killed.wait()) == signal.SIGKILL and trace.exists(), killed.said
     done = [worker.told() for worker in others]
     assert sorted(number for each in done for number in each["ended"]) == list(range(6))
-    assert any("goes on from step 2" in note for each in done for note in each["notes"]), done
+    assert any("goes on from step 1" in note for each in done for note in each["notes"]), done
     assert set(Counter(name for each in done for name in each["trained"]).values()) == {1}
     assert set(Counter(name for each in done for name in each["scored"]).values()) == {1}
     (study,) = place.searched()
