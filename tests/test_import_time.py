@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.sweeping import Place
+
 LOOK = """
 import sys
 {code}
@@ -64,6 +66,17 @@ def test_a_report_loads_no_torch(store: Path, tmp_path: Path) -> None:
     arguments = ["report", "quickstart", "--store", str(store), "--out", str(tmp_path / "out")]
     told = fresh(COMMAND.format(arguments=arguments).replace('"matplotlib"', ""))
     assert "torch" not in told.stderr and (tmp_path / "out" / "scores.csv").is_file(), told.stderr
+
+
+@pytest.mark.parametrize("command", ["plan", "report"])
+def test_looking_at_a_sweep_loads_no_torch(tmp_path: Path, command: str) -> None:
+    place = Place(tmp_path)
+    (tmp_path / "answer.toml").write_text('title = "T"\nexperiment = "tiny.toml"\nbaseline = "default"\n')
+    file = place.file if command == "plan" else tmp_path / "answer.toml"
+    arguments = [command, str(file), "--store", str(place.store), "--data", str(place.data)]
+    arguments += ["--out", str(tmp_path / "out")] if command == "report" else []
+    told = fresh(COMMAND.format(arguments=arguments).replace('"matplotlib"', ""))
+    assert told.returncode == 0 and told.stdout, told.stderr
 
 
 def test_the_look_itself_sees_torch() -> None:
