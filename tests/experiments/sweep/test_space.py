@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 import tomllib
 from itertools import pairwise
 from pathlib import Path
@@ -409,3 +410,24 @@ def test_of_few_values_all_are_tried() -> None:
     assert space("a.b = { low = 1, high = 4, integer = true }\n").dimensions[0].tries() == (1, 2, 3, 4)
     assert space("a.b = { low = 0.1, high = 0.4, step = 0.1 }\n").dimensions[0].tries() == (0.1, 0.2, 0.3, 0.4)
     assert space("a.b = { low = 1, high = 101, integer = true }\n").dimensions[0].tries() == (1, 39, 101)
+
+
+def test_the_readmes_example_is_a_space() -> None:
+    text = (Path(__file__).parents[3] / "experiments" / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(\[sweep.space\]\n.*?)```", text, re.DOTALL)
+    read = read_space(tomllib.loads(block)["sweep"]["space"], WHERE)
+    assert len(read.dimensions) == len(block.strip().splitlines()) - 1
+
+
+def test_a_grids_paths_start_from_the_file_too(tmp_path: Path) -> None:
+    text = """
+    [grid]
+    student.init = [{ from = "file", file = "w.safetensors", model = "resnet18" }]
+    [sweep.space]
+    train.lr = [1e-3, 1e-2]
+    """
+    read = experiment(tmp_path, text)
+    (cell,) = cells_of(read)
+    assert cell.recipe.student.init is not None
+    assert resolve(tables_of(read, cell, {}), read.registry) == cell.recipe
+    assert Path(cell.recipe.student.init.file or "").is_absolute()
