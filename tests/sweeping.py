@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deo_bench.experiments.file import read_experiment
+from deo_bench.experiments.plan import Plan
 from deo_bench.experiments.sweep.final import final_plan, searched_of
 from deo_bench.experiments.sweep.plan import SweepPlan, make_sweep
 from deo_bench.reports.searched import Searched
@@ -48,6 +49,11 @@ class Place:
         made = self.sweep(*overrides)
         studies = made.studies_there()
         return searched_of(made, studies, final_plan(made, studies))
+
+    def final(self) -> Plan:
+        """The plan of the finalists."""
+        made = self.sweep()
+        return final_plan(made, made.studies_there())
 
     def found(self) -> list[dict[str, Any]]:
         """Of every trial what must not depend on how it came about."""

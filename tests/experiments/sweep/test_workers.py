@@ -50,9 +50,13 @@ def test_steps_are_written_once_a_second_and_a_new_trial_at_once(tmp_path: Path)
 def test_the_dead_the_silent_and_the_torn_are_not_believed(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
+    dead = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    dead.kill()
+    os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)  # it is dead, and in the table of processes still
     with Status(tmp_path) as living:
         told = json.loads(living.path.read_text())
         (tmp_path / "gone.json").write_text(json.dumps(told | {"process": gone.pid}))
+        (tmp_path / "dead.json").write_text(json.dumps(told | {"process": dead.pid}))
         silent = tmp_path / "silent.json"
         silent.write_text(json.dumps(told | {"host": "elsewhere"}))
         os.utime(silent, (0, 0))
@@ -64,6 +68,7 @@ def test_the_dead_the_silent_and_the_torn_are_not_believed(tmp_path: Path) -> No
         with Status(tmp_path):
             pass
         assert not (tmp_path / "gone.json").exists() and silent.exists()
+    dead.wait()
 
 
 def test_a_disk_that_refuses_stops_nothing(tmp_path: Path) -> None:
