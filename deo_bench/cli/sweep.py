@@ -67,6 +67,7 @@ def sweep(
     check_own_report(made.base)
     each = threads or max(1, len(os.sched_getaffinity(0)) // workers)
     if worker is None:
+        _check_new(made)
         _put_on_record(made, console)
     if worker is None and _is_done(made):
         failed = []
@@ -84,6 +85,19 @@ def sweep(
         console.print(f"failed: {line}", markup=False, soft_wrap=True)
     if failed:
         raise typer.Exit(1)
+
+
+def _check_new(made: SweepPlan) -> None:
+    """Of studies without a trial: that the parts take what their trials may say. Torch is loaded for it."""
+    from deo_bench.experiments.sweep.built import check_built
+
+    new = [
+        tuned.cell
+        for tuned, study in zip(made.cells, made.studies_there(), strict=True)
+        if study is None or not study.trials()
+    ]
+    if new:
+        check_built(made.space, made.experiment, new)
 
 
 def _put_on_record(made: SweepPlan, console: Console) -> None:

@@ -130,6 +130,7 @@ def test_two_workers_share_a_sweep_and_are_drawn_together(shell: Shell, place: P
         (("best = 1", 'best = 1\npruner = "medain"'), "did you mean 'median'"),
         (("best = 1", "best = 1\ntrial_seed = 0"), "sweep.trial_seed: 0 is one of the experiment's seeds"),
         (("best = 1", 'best = 1\nstorage = "mysql://a:secret@b/c"'), "mysql"),
+        (("[sweep.space]", "[sweep.space]\nstudent.heads = [2, 3]"), "student.heads: 3 is refused"),
         (("best = 1", 'best = 1\nobjectives = [{ probe = "knn5" }]'), "knn5_l2"),
         (("best = 1", 'best = 1\nobjectives = [{ tasks = ["tinny"] }]'), "did you mean 'tiny'"),
     ],
