@@ -1,13 +1,15 @@
-"""A PostgreSQL server of the tests' own: made, started and stopped by a fixture, on a socket in its own folder."""
+"""A PostgreSQL server of the tests' own: made, started and stopped by a fixture, on a port of loopback."""
 
 from __future__ import annotations
 
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +38,29 @@ def _owner() -> dict[str, Any]:
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
+@dataclass(frozen=True)
+class Server:
+    """A running server: its port on loopback, its data, and a way to run a command of PostgreSQL's as its owner."""
+
+    port: int
+    data: Path
+    run: Callable[..., str]
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
 @pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[tuple[Path, Callable[..., str]]]:
-    """The folder of a running server's socket, and a way to run a command of PostgreSQL's as its owner."""
+def postgresql_server() -> Iterator[Server]:
+    """A server that runs as long as the tests do."""
     where = tools()
     if where is None:
         pytest.skip("needs PostgreSQL's server: initdb was not found")
     owner = _owner()
-    # The path of a socket has to be short, and the owner has to get to it: not pytest's own folder.
+    # The owner has to get to it: not pytest's own folder.
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     if owner:
         os.chown(folder, owner["user"], owner["group"])
@@ -55,11 +72,12 @@ def postgresql_server() -> Iterator[tuple[Path, Callable[..., str]]]:
         return done.stdout
 
     data, log = folder / "data", folder / "log"
-    settings = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+    port = _free_port()
+    settings = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
     try:
         run("initdb", "-D", str(data), "-U", "deo", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
         run("pg_ctl", "-D", str(data), "-l", str(log), "-o", settings, "-w", "start")
-        yield folder, run
+        yield Server(port, data, run)
     finally:
         if (data / "postmaster.pid").exists():
             run("pg_ctl", "-D", str(data), "-m", "immediate", "stop")
@@ -67,9 +85,9 @@ def postgresql_server() -> Iterator[tuple[Path, Callable[..., str]]]:
 
 
 @pytest.fixture
-def postgresql(postgresql_server: tuple[Path, Callable[..., str]], request: pytest.FixtureRequest) -> str:
+def postgresql(postgresql_server: Server, request: pytest.FixtureRequest) -> str:
     """The URL of an empty database."""
-    folder, run = postgresql_server
+    server = postgresql_server
     name = f"t{abs(hash(request.node.nodeid)) % 10**9}"
-    run("createdb", "-h", str(folder), "-U", "deo", name)
-    return f"postgresql://deo@/{name}?host={folder}"
+    server.run("createdb", "-h", "127.0.0.1", "-p", str(server.port), "-U", "deo", name)
+    return f"postgresql://deo@127.0.0.1:{server.port}/{name}"

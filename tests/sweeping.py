@@ -32,9 +32,10 @@ train.lr = { low = 1e-4, high = 1e-2, log = true }
 
 
 class Place:
-    """A folder with data, the file of a sweep and a store."""
+    """A folder with data, the file of a sweep and a store; url: of the studies, where they are no journal in it."""
 
-    def __init__(self, folder: Path, text: str = SWEEP) -> None:
+    def __init__(self, folder: Path, text: str = SWEEP, url: str | None = None) -> None:
+        self.url = url
         self.folder, self.data, self.store, self.file = folder, folder / "data", folder / "runs", folder / "tiny.toml"
         if not self.data.exists():
             write_npz(self.data)
@@ -42,7 +43,7 @@ class Place:
 
     def sweep(self, *overrides: str) -> SweepPlan:
         """The sweep of the file as it stands."""
-        return make_sweep(read_experiment(str(self.file), overrides), self.store, self.data)
+        return make_sweep(read_experiment(str(self.file), overrides), self.store, self.data, self.url)
 
     def searched(self, *overrides: str) -> list[Searched]:
         """What a report would be told now."""

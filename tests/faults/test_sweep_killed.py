@@ -20,6 +20,7 @@ from deo_bench.experiments.sweep.events import FinalsStarted, TrialEnded, TrialS
 from deo_bench.experiments.sweep.launch import SweepLaunch
 from deo_bench.experiments.sweep.study import Study
 from tests.faults.children import PATIENCE, Child, after, before, dies
+from tests.postgresql import postgresql, postgresql_server  # noqa: F401 (fixtures)
 from tests.sweeping import SWEEP, Place
 
 TRIALS = 3
@@ -158,7 +159,11 @@ def test_killed_again_and_again_it_comes_to_the_same_end(place: Place, alone: Pl
     assert place.found() == alone.found()
 
 
-def test_of_four_workers_one_is_killed_and_nothing_is_lost_or_counted_twice(place: Place, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", ["journal", pytest.param("postgresql", marks=pytest.mark.system)])
+def test_of_four_workers_one_is_killed_and_nothing_is_lost_or_counted_twice(
+    place: Place, tmp_path: Path, kept: str, request: pytest.FixtureRequest
+) -> None:
+    place.url = None if kept == "journal" else request.getfixturevalue("postgresql")
     place.file.write_text(SWEEP.replace("trials = 4", "trials = 6"))
     start, trace = tmp_path / "start", tmp_path / "trace"
     killed = Worker(place, tmp_path / "killed", at(Stepped, 2)(dies(trace)), start)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,6 +18,7 @@ from deo_bench.experiments.sweep import storage as storage_module
 from deo_bench.experiments.sweep.journal import mend
 from deo_bench.experiments.sweep.storage import is_there, open_storage, storage_name
 from tests.experiments.sweep.conftest import opened, story, swept, work
+from tests.postgresql import Server
 
 
 @pytest.mark.parametrize("url", [None, "journal:{}/j.log", "{}/deep/j.log", "sqlite:///{}/study.db"])
@@ -101,28 +101,27 @@ def test_no_password_is_ever_shown(
 
 
 @pytest.mark.system
-def test_what_a_server_refuses_is_one_line(
-    store: Path, postgresql: str, postgresql_server: tuple[Path, Callable[..., str]]
-) -> None:
-    folder, run = postgresql_server
+def test_what_a_server_refuses_is_one_line(store: Path, postgresql: str, postgresql_server: Server) -> None:
+    port, run = postgresql_server.port, postgresql_server.run
     address = postgresql.partition("@")[2]
-    assert "there is no such database" in refused(f"postgresql://deo@/nowhere?host={folder}", store, StoreError)
+    line = refused(f"postgresql://deo@127.0.0.1:{port}/nowhere", store, StoreError)
+    assert "there is no such database" in line
     assert "refuses the login of you" in refused(f"postgresql://you:secret-word@{address}", store, StoreError)
-    name = address[1:].partition("?")[0]
-    run("psql", "-h", str(folder), "-U", "deo", "-d", name, "-c", "CREATE ROLE guest LOGIN PASSWORD 'secret-word'")
+    where = ("-h", "127.0.0.1", "-p", str(port), "-U", "deo", "-d", address.partition("/")[2])
+    run("psql", *where, "-c", "CREATE ROLE guest LOGIN PASSWORD 'secret-word'")
     line = refused(f"postgresql://guest:secret-word@{address}", store, StoreError)
     assert "guest may not make tables there" in line
-    hba = folder / "data" / "pg_hba.conf"
+    hba = postgresql_server.data / "pg_hba.conf"
     before = hba.read_text()
     hba.write_text(before.replace("trust", "scram-sha-256"))
     try:
-        run("pg_ctl", "-D", str(folder / "data"), "reload")
+        run("pg_ctl", "-D", str(postgresql_server.data), "reload")
         for password in ("wrong-word", ""):
             line = refused(f"postgresql://guest{password and ':'}{password}@{address}", store, StoreError)
             assert "refuses the login of guest" in line and "word" not in line
     finally:
         hba.write_text(before)
-        run("pg_ctl", "-D", str(folder / "data"), "reload")
+        run("pg_ctl", "-D", str(postgresql_server.data), "reload")
 
 
 def test_a_driver_that_lacks_is_said_with_its_remedy(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
