@@ -176,6 +176,9 @@ def read_spec(path: Path) -> ReportSpec:
 
 def check_spec(table: dict[str, Any], where: str) -> ReportSpec:
     """A report from a table as read."""
+    if "experiment" not in table and {"recipe", "seeds", "sweep", "grid", "cells", "zip"} & table.keys():
+        told = f'a report is a file of its own that says experiment = "{Path(where).name}", relative to itself'
+        raise UserError(f"{where}: is an experiment; {told}")
     for key in table:
         if key not in ReportSpec.model_fields:
             raise UserError(f"{where}: unknown key {key!r}{nearest(key, ReportSpec.model_fields)}")

@@ -171,6 +171,8 @@ def test_a_report_narrows_the_columns(scope: Scope) -> None:
 def test_mistakes_in_a_report_file_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"x\.toml: unknown key 'titel', did you mean 'title'"):
         check_spec({"titel": "a"}, "x.toml")
+    with pytest.raises(UserError, match=r'x\.toml: is an experiment; .*experiment = "x\.toml"'):
+        check_spec({"seeds": [0], "recipe": "r.toml"}, "x.toml")
     with pytest.raises(UserError, match=r"x\.toml: formats\.0: .*'markdown'.*got 'word'"):
         check_spec({"formats": ["word"]}, "x.toml")
     path = tmp_path / "x.toml"

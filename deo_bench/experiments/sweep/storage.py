@@ -24,16 +24,20 @@ if TYPE_CHECKING:
 KINDS = ("journal", "postgresql", "sqlite")
 _DRIVER = "postgresql+psycopg"
 _SAID = {"postgres": "postgresql", "postgresql": "postgresql", _DRIVER: "postgresql", "sqlite": "sqlite"}
+_OF_SQLITE = (".db", ".sqlite", ".sqlite3")
 _PATIENCE = 60
 """Seconds that a writer of SQLite waits for another."""
 
 _ANSWER_WITHIN = 10
 """Seconds that a server has to answer."""
 
+_CONNECTING: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": _ANSWER_WITHIN}}
+
 _REFUSALS = (
     (r"database \S+ does not exist", "there is no such database; `createdb` makes it"),
     (r"authentication failed|no password supplied|pg_hba|role \S+ does not exist", "refuses the login of {user}"),
     (r"permission denied|InsufficientPrivilege", "{user} may not make tables there"),
+    (r"invalid (connection|URI query) (option|parameter)", "an option after the ? is none of PostgreSQL's"),
 )
 """What servers say, and what users are told; the server's own words are not, since they may hold what was sent."""
 
@@ -61,9 +65,9 @@ def open_storage(url: str | None, store: Path, experiment: str) -> BaseStorage:
 
 
 def is_there(url: str | None, store: Path, experiment: str) -> bool:
-    """Whether there is a storage to be looked into without making one; of a server only asking tells."""
+    """Whether there is a storage to be looked into; nothing is made by asking, of a server neither."""
     kind, place = _read(url, store, experiment)
-    return kind == "postgresql" or Path(place).is_file()
+    return _has_tables(place) if kind == "postgresql" else Path(place).is_file()
 
 
 def storage_name(url: str | None, store: Path, experiment: str) -> str:
@@ -106,6 +110,8 @@ def _read(url: str | None, store: Path, experiment: str) -> tuple[str, str]:
         raise UserError(f"{error}; {told}")
     if not rest.strip() or "\0" in rest:
         raise UserError("storage: names no file; write journal:FILE")
+    if url == rest and Path(rest).suffix in _OF_SQLITE:
+        raise UserError("storage: a path alone is a journal's, and this is called like SQLite's; write sqlite:///FILE")
     return kind, rest
 
 
@@ -143,13 +149,28 @@ def _postgresql(rest: str) -> RDBStorage:
 
     parsed = _parsed(rest)
     import_library("psycopg", f"storage {_shown(parsed)}")
-    settings = {"pool_pre_ping": True, "connect_args": {"connect_timeout": _ANSWER_WITHIN}}
     try:
-        return RDBStorage(parsed.render_as_string(hide_password=False), engine_kwargs=settings)
+        return RDBStorage(parsed.render_as_string(hide_password=False), engine_kwargs=_CONNECTING)
     except (SQLAlchemyError, StorageInternalError) as error:
         raise StoreError(f"storage {_shown(parsed)}: {_refusal(error, parsed)}") from None
     except (RuntimeError, AssertionError):
         raise _other_version(f"storage {_shown(parsed)}") from None
+
+
+def _has_tables(rest: str) -> bool:
+    """Whether a server keeps studies already."""
+    from sqlalchemy import create_engine, inspect
+    from sqlalchemy.exc import SQLAlchemyError
+
+    parsed = _parsed(rest)
+    import_library("psycopg", f"storage {_shown(parsed)}")
+    engine = create_engine(parsed, **_CONNECTING)
+    try:
+        return bool(inspect(engine).has_table("studies"))
+    except SQLAlchemyError as error:
+        raise StoreError(f"storage {_shown(parsed)}: {_refusal(error, parsed)}") from None
+    finally:
+        engine.dispose()
 
 
 def _parsed(rest: str) -> URL:
@@ -176,7 +197,7 @@ def _refusal(error: Exception, parsed: URL) -> str:
     said = _innermost(error)
     for pattern, told in _REFUSALS:
         if re.search(pattern, said):
-            return told.format(user=parsed.username or "this user")
+            return told.format(user=parsed.username or parsed.query.get("user") or "this user")
     return "no server answers there" if "OperationalError" in said else "the server refuses to keep studies"
 
 

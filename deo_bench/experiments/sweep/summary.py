@@ -16,7 +16,8 @@ def told_sweep(sweep: SweepPlan) -> list[str]:
     studies = sweep.studies_there()
     searched = searched_of(sweep, studies)
     where = storage_name(sweep.url, sweep.store, sweep.experiment.name)
-    lines = [f"{sweep.experiment.path}: a sweep of {len(sweep.cells)} cells, store {sweep.store}, studies {where}"]
+    cells = f"{len(sweep.cells)} cell{'s'[: len(sweep.cells) > 1]}"
+    lines = [f"{sweep.experiment.path}: a sweep of {cells}, store {sweep.store}, studies {where}"]
     width = max(len(study.study) for study in searched)
     for study in searched:
         lines.append("  ".join(filter(None, [f"  {study.study:<{width}}", told_counts(study), told_best(study)])))
@@ -29,6 +30,7 @@ def told_sweep(sweep: SweepPlan) -> list[str]:
         max(study.wanted - finished_of(study), 0) * tuned.recipe.train.steps
         for study, tuned in zip(searched, sweep.cells, strict=True)
     )
-    seeds = sum((sweep.sweep.best + 1) * len(tuned.cell.seeds) for tuned in sweep.cells)
-    lines.append(f"to try: {left} trials, at most {steps:,} steps; then at most {seeds} runs with fresh seeds")
+    finalists = [min(sweep.sweep.best, study.wanted) + 1 for study in searched]
+    seeds = sum(count * len(tuned.cell.seeds) for count, tuned in zip(finalists, sweep.cells, strict=True))
+    lines.append(f"to try: {left:,} trials, at most {steps:,} steps; then at most {seeds} runs with fresh seeds")
     return lines

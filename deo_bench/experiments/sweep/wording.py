@@ -31,7 +31,7 @@ def told_counts(study: Searched) -> str:
     counts = counts_of(study)
     states = (("pruned", "pruned"), ("failed", "failed"), ("running", "running"))
     extra = ", ".join(f"{counts[state]} {word}" for state, word in states if counts[state])
-    return f"{finished_of(study)} of {study.wanted} trials" + (f" ({extra})" if extra else "")
+    return f"{finished_of(study):,} of {study.wanted:,} trials" + (f" ({extra})" if extra else "")
 
 
 def told_best(study: Searched) -> str:

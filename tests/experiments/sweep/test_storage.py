@@ -32,7 +32,12 @@ def test_a_study_is_kept(url: str | None, store: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.system
-def test_a_study_is_kept_on_a_server(store: Path, postgresql: str) -> None:
+def test_a_study_is_kept_on_a_server(store: Path, postgresql: str, postgresql_server: Server) -> None:
+    assert not is_there(postgresql, store, "mine")
+    where = ("-h", "127.0.0.1", "-p", str(postgresql_server.port), "-U", "deo", "-d", postgresql.rpartition("/")[2])
+    assert not postgresql_server.run(
+        "psql", *where, "-tAc", "select tablename from pg_tables where schemaname='public'"
+    )
     study = opened(store, swept(3, "random"), url=postgresql)
     work(study)
     told = story(study)
@@ -62,6 +67,7 @@ def refused(url: str, store: Path, kind: type[UserError] = UserError) -> str:
         ("sqlite://", "names no file"),
         ("journal:", "names no file"),
         ("", "names no file"),
+        ("study.db", "write sqlite:///FILE"),
         ("postgresql://me:secret@here", "is no address of a database"),
         ("postgresql://me:secret@here:port/db", "is no address of a database"),
         ("postgresql://me:sec@ret@here/db", "are written %40"),
@@ -106,6 +112,8 @@ def test_what_a_server_refuses_is_one_line(store: Path, postgresql: str, postgre
     address = postgresql.partition("@")[2]
     line = refused(f"postgresql://deo@127.0.0.1:{port}/nowhere", store, StoreError)
     assert "there is no such database" in line
+    line = refused(f"{postgresql}?nonsense=secret-word", store, StoreError)
+    assert "an option after the ? is none of PostgreSQL's" in line and "word" not in line
     assert "refuses the login of you" in refused(f"postgresql://you:secret-word@{address}", store, StoreError)
     where = ("-h", "127.0.0.1", "-p", str(port), "-U", "deo", "-d", address.partition("/")[2])
     run("psql", *where, "-c", "CREATE ROLE guest LOGIN PASSWORD 'secret-word'")
