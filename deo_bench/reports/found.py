@@ -23,8 +23,9 @@ from deo_bench.reports.statistics import (
     mean_over_seeds,
     together,
 )
-from deo_bench.reports.statistics.interval import weighed
+from deo_bench.reports.statistics.interval import NO_SPREAD, weighed
 from deo_bench.reports.statistics.parts import seed_part
+from deo_bench.reports.trials import sign
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,29 @@ def _searched(aim: Aim, finalist: Finalist, place: int) -> Held:
         return Held(told, fresh)
     gap = fresh.value - told
     return Held(told, fresh, gap, is_beyond(gap, values))
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """A finalist that was scored with fresh seeds, by its first aim. number: of its trial, none of the default."""
+
+    number: int | None
+    held: Held
+    value: float
+
+
+def by_fresh_seeds(study: Searched, rows: Mapping[str, tuple[Held, ...]]) -> tuple[list[Fresh], list[Fresh]]:
+    """The trials that were scored with fresh seeds, the best first, and likewise the recipe as it stands."""
+    numbers = {finalist.row: finalist.number for finalist in study.finalists}
+    told = [Fresh(numbers[row], each[0], each[0].fresh.value) for row, each in rows.items() if each and each[0].fresh]
+    tried = [one for one in told if one.number is not None]
+    order = sign(study.aims[0])
+    return sorted(tried, key=lambda one: -order * one.value), [one for one in told if one.number is None]
+
+
+def beats(aim: Aim, one: Fresh, other: Fresh) -> bool:
+    """Whether one mean is better than another by more than rounding."""
+    return sign(aim) * (one.value - other.value) > NO_SPREAD * max(abs(one.value), abs(other.value))
 
 
 def fresh_estimate(values: np.ndarray, aim: Aim) -> Estimate | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from deo_bench.reports import found
 from deo_bench.reports.answer import Answer
 from deo_bench.reports.found import Held, held
 from deo_bench.reports.searched import Aim, Searched
 from deo_bench.reports.sections import expectations, finalists
-from deo_bench.reports.trials import best, is_over, sign, value_of
+from deo_bench.reports.trials import best, is_over, value_of
 from deo_bench.reports.wording import difference_text, has_differences, number, resolved, title
 
 _MOST = 8
@@ -21,12 +22,12 @@ def in_short(answer: Answer) -> list[str]:
     if answer.answered:
         told.append(f"What was expected: {expectations.summary(answer.answered)}.")
     for table in filter(has_differences, answer.main):
-        found = resolved(table)
+        gains = resolved(table)
         where = f" ({title(table)})" if len(answer.main) > 1 else ""
         points = " points" if all(column.is_share for column in table.columns) else ""
-        listed = f": {'; '.join(found)}{points}" if 0 < len(found) <= _MOST else ""
-        count = f"{len(found)} differences" if len(found) > 1 else f"{'One' if found else 'No'} difference"
-        told.append(f"{count} to {table.against} {'are' if len(found) > 1 else 'is'} resolved{where}{listed}.")
+        listed = f": {'; '.join(gains)}{points}" if 0 < len(gains) <= _MOST else ""
+        count = f"{len(gains)} differences" if len(gains) > 1 else f"{'One' if gains else 'No'} difference"
+        told.append(f"{count} to {table.against} {'are' if len(gains) > 1 else 'is'} resolved{where}{listed}.")
     return told
 
 
@@ -44,20 +45,37 @@ def _sweeps(answer: Answer) -> list[str]:
 
 
 def _best(study: Searched, rows: Mapping[str, tuple[Held, ...]]) -> str:
-    """The trial with the best mean over fresh seeds and what it had at its own; before that the best so far."""
+    """The trial with the best mean over fresh seeds, against the recipe as it stands; before that the best so far."""
+    aim = study.aims[0]
+    tried, base = found.by_fresh_seeds(study, rows)
+    if tried:
+        return _by_fresh_seeds(study, tried[0], base[0] if base else None)
+    of = f" in {aim.name}" if len(study.aims) > 1 else ""
+    leads = best(study, most=2)
+    if not leads:
+        return "none has a value"
+    told = [_text(aim, value_of(lead, 0) or 0.0) for lead in leads]
+    if not leads[0].is_default:
+        return f"best{of} so far is trial {leads[0].number} with {told[0]} on select at its seed"
+    others = f": the best other, {leads[1].number}, has {told[1]}" if len(leads) > 1 else ""
+    beaten = f"; no trial beats it{others}" if len(study.trials) > 1 else ""
+    return f"best{of} so far is the recipe as it stands with {told[0]} on select at the trials' seed{beaten}"
+
+
+def _by_fresh_seeds(study: Searched, lead: found.Fresh, base: found.Fresh | None) -> str:
+    """The best trial and what it had at its own seed; that it is none where the recipe as it stands is as good."""
     aim = study.aims[0]
     of = f" in {aim.name}" if len(study.aims) > 1 else ""
-    numbers = {finalist.row: finalist.number for finalist in study.finalists}
-    tried = [(row, each[0], each[0].fresh.value) for row, each in rows.items() if each[0].fresh]
-    tried = [each for each in tried if numbers[each[0]] is not None]
-    if tried:
-        row, one, value = max(tried, key=lambda each: sign(aim) * each[2])
-        name = finalists.row_name(study, row, numbers[row])
-        return f"best{of} by fresh seeds is {name} with {_text(aim, value)} on select{_luck(aim, one)}{_gain(one)}"
-    for lead in best(study):
-        told = _text(aim, value_of(lead, 0) or 0.0)
-        return f"best{of} so far is trial {lead.number} with {told} on select at its seed"
-    return "none has a value"
+    told = f"{_text(aim, lead.value)} on select"
+    rest = f"{_luck(aim, lead.held)}{_gain(lead.held)}"
+    if base is None:
+        return f"best{of} by fresh seeds is trial {lead.number} with {told}{rest}; the recipe as it stands has no value"
+    if found.beats(aim, lead, base):
+        return f"best{of} by fresh seeds is trial {lead.number} with {told}{rest}"
+    against = f"no trial beats the recipe as it stands{of} ({_text(aim, base.value)} on select with fresh seeds)"
+    if found.beats(aim, base, lead):
+        return f"{against}; the best trial, {lead.number}, has {told}{rest}"
+    return f"{against}; the best trial, {lead.number}, equals it{rest}"
 
 
 def _luck(aim: Aim, one: Held) -> str:

@@ -82,6 +82,44 @@ def test_a_gap_beyond_the_seeds_spread_is_called_so(fake: FakeStore, scope: Scop
     assert "gap -20.0, beyond the spread of its seeds" in in_short(lucky.answer)[0]
 
 
+def of_two(default: float, tried: float, **fields: Any) -> Searched:
+    """A study whose default and whose trial 2 had these means with fresh seeds."""
+    rows = [
+        Finalist(row, number, (value,), ({0: value - 0.01, 1: value + 0.01},))
+        for row, number, value in (("default", None, default), ("trial 2", 2, tried))
+    ]
+    return studies.study(12, finalists=tuple(rows), **fields)
+
+
+@pytest.mark.parametrize(
+    ("default", "tried", "direction", "words"),
+    [
+        (0.917, 0.875, "max", "no trial beats the recipe as it stands (91.7 on select with fresh seeds); the best "
+         "trial, 2, has 87.5 on select (87.5 at the trial's seed, gap 0.0)"),
+        (0.875, 0.917, "max", "best by fresh seeds is trial 2 with 91.7 on select"),
+        (0.875, 0.917, "min", "no trial beats the recipe as it stands (87.5 on select"),
+        (0.875, 0.875, "max", "(87.5 on select with fresh seeds); the best trial, 2, equals it"),
+    ],
+)  # fmt: skip
+def test_the_headline_says_whether_the_search_won(
+    fake: FakeStore, scope: Scope, default: float, tried: float, direction: Any, words: str
+) -> None:
+    study = of_two(default, tried, aims=(replace(studies.KNN, direction=direction),))
+    assert words in in_short(reported(fake, scope, study).answer)[0]
+
+
+def test_before_the_finalists_the_default_may_be_the_best_so_far(fake: FakeStore, scope: Scope) -> None:
+    made = [
+        Tried(n, "complete", (each,), studies.DEFAULT, is_default=n == 0) for n, each in enumerate((0.9, 0.8, 0.85))
+    ]
+    study = studies.study(9, made=made, has_finalists=False)
+    words = (
+        "best so far is the recipe as it stands with 90.0 on select at the trials' seed; no trial beats it: "
+        "the best other, 2, has 85.0."
+    )
+    assert in_short(reported(fake, scope, study).answer)[0].endswith(words)
+
+
 def test_figures_are_named_once_and_drawn(fake: FakeStore, scope: Scope) -> None:
     cells = ("optical=tiny_optical", "optical=none", "optical=dinov3_vitb16")
     made = reported(fake, scope, *(studies.study(14, cell=cell, seed=n) for n, cell in enumerate(cells)))
