@@ -26,7 +26,13 @@ def _section(section: Section, has_figures: bool) -> list[str]:
     told = [text for part, text in zip(section.parts, parts, strict=True) if has_figures or isinstance(part, Grid)]
     if not told and not section.notes:
         return []
-    return [f"## {escape(section.title)}", *map(escape, section.notes), *told]
+    return [f"## {escape(section.title)}", *map(escape, section.notes), *told, *map(_fenced, section.texts)]
+
+
+def _fenced(text: str) -> str:
+    """A text as it is, in a fence that is longer than any in it."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}toml\n{text}{fence}"
 
 
 def _figure(drawing: Drawing) -> str:

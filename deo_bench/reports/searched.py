@@ -38,8 +38,9 @@ class Axis:
 @dataclass(frozen=True)
 class Tried:
     """A trial. values: one an objective, none where it was not reached; settings: path -> value, of the paths that were
-    in force; measured: share of the training (0 to 1) -> value on the way; run: the name of its run; is_default: the
-    recipe as it stands; cost_nothing: its run was there already.
+    in force, as figures show them; measured: share of the training (0 to 1) -> value on the way; run: the name of its
+    run; is_default: the recipe as it stands; cost_nothing: its run was there already; written: settings as a recipe
+    has them, tables and lists too.
     """
 
     number: int
@@ -51,6 +52,7 @@ class Tried:
     is_default: bool = False
     cost_nothing: bool = False
     seconds: float | None = None
+    written: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

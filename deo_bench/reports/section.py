@@ -26,12 +26,13 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, a few sentences, then tables and figures in order."""
+    """A heading, a few sentences, then tables and figures in order; texts: what is there to be pasted, in files."""
 
     title: str
     parts: tuple[Grid | Drawing, ...]
     notes: tuple[str, ...] = ()
     shown: Shown = "always"
+    texts: tuple[str, ...] = ()
 
     @property
     def grids(self) -> list[Grid]:

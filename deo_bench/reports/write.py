@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from deo_bench.files import write_bytes
-from deo_bench.reports import trials
+from deo_bench.reports import best, trials
 from deo_bench.reports.answer import Answer
 from deo_bench.reports.figures.style import Format, encode
 from deo_bench.reports.page import page
@@ -21,7 +21,7 @@ from deo_bench.reports.short import in_short
 WRITTEN = "files.txt"
 """Lists what a report has written, so that what it no longer writes does not stay beside it as if it did."""
 _IMAGES: tuple[Format, ...] = ("png", "pdf", "svg")
-_ENDINGS = (*_IMAGES, "md", "tex", "csv", "html")
+_ENDINGS = (*_IMAGES, "md", "tex", "csv", "html", "toml")
 
 
 def render(report: Report) -> dict[str, bytes]:
@@ -32,6 +32,8 @@ def render(report: Report) -> dict[str, bytes]:
         files["expectations.csv"] = expectations.comma_separated(report.answer.answered)
     if any(study.trials for study in report.answer.searched):
         files["trials.csv"] = trials.comma_separated(report.answer.searched)
+        files["settings.csv"] = best.comma_separated(report.answer.searched)
+        files |= best.best_settings(report.answer)
     if "markdown" in spec.formats:
         heading = f"# {spec.title}\n\n" if spec.title else ""
         heading += f"{spec.question}\n\n" if spec.question else ""

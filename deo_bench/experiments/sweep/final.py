@@ -96,6 +96,7 @@ def tried_of(sweep: SweepPlan, trial: FrozenTrial) -> Tried:
         is_default=bool(told.get("default")),
         cost_nothing=bool(told.get("cost_nothing")),
         seconds=float(seconds) if isinstance(seconds, int | float) else None,
+        written=sweep.space.settings(trial.params),
     )
 
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from deo_bench.reports.answer import Answer
 from deo_bench.reports.found import Held, columns_of, held
 from deo_bench.reports.grid import HOLE, Footnotes, Grid, Heading, Line, Slot
+from deo_bench.reports.rows import has_final, is_held, row_name, trial_name, unheld
 from deo_bench.reports.searched import Aim, Searched, Tried
-from deo_bench.reports.trials import best, reached, states_of, value_of
+from deo_bench.reports.trials import reached, states_of, value_of
 from deo_bench.reports.wording import begun, difference_text, estimate_text, number, unresolved_text
 
 BEYOND = "beyond"
-_MOST_BEST = 3
 _WORDS = {"pruned": "pruned", "failed": "failed", "running": "under way"}
 _NO_VALUE = {
     "running": "its trial is under way",
@@ -35,13 +35,6 @@ def counted(study: Searched) -> str:
     return f"{sum(count.values())} of {study.wanted} trials made ({told}{nothing if free else ''})"
 
 
-def row_name(study: Searched, row: str, finalist: int | None) -> str:
-    """What a finalist is called where its cell stands above it or before it."""
-    if not study.cell:
-        return row
-    return "default" if finalist is None else f"trial {finalist}"
-
-
 def grids(answer: Answer) -> list[Grid]:
     """A table for all studies that share their aims, in a block each."""
     alike: dict[tuple[Aim, ...], list[tuple[Searched, Mapping[str, tuple[Held, ...]]]]] = {}
@@ -49,16 +42,6 @@ def grids(answer: Answer) -> list[Grid]:
         if study.trials:
             alike.setdefault(study.aims, []).append((study, rows if is_held(study) else {}))
     return [_grid(answer, aims, studies) for aims, studies in alike.items()]
-
-
-def is_held(study: Searched) -> bool:
-    """Whether anything is held against fresh seeds yet; the recipe as it stands is planned from the start."""
-    return has_final(study) or any(seeds for finalist in study.finalists for seeds in finalist.fresh)
-
-
-def has_final(study: Searched) -> bool:
-    """Whether any of a study's trials were chosen to be run with fresh seeds."""
-    return any(finalist.number is not None for finalist in study.finalists)
 
 
 def _grid(answer: Answer, aims: Sequence[Aim], studies: Studies) -> Grid:
@@ -154,10 +137,7 @@ class _Column:
 
 def _unheld(study: Searched, columns: Sequence[_Column], notes: Footnotes, has_default: bool) -> list[Line]:
     """Of a study without finalists the recipe as it stands and the best so far, held against nothing yet."""
-    default = [trial for trial in study.trials if trial.is_default and not has_default]
-    others = [trial for trial in best(study, most=_MOST_BEST) if not (trial.is_default and has_default)]
-    shown = {trial.number: trial for trial in [*default, *others]}
-    lines = [_unheld_line(trial, columns, notes) for trial in shown.values()]
+    lines = [_unheld_line(trial, columns, notes) for trial in unheld(study, has_default)]
     if lines or has_default:
         return lines
     holes = [slot for column in columns for slot in [Slot(HOLE), *column.holes("no trial has a value", notes)]]
@@ -171,7 +151,7 @@ def _unheld_line(trial: Tried, columns: Sequence[_Column], notes: Footnotes) -> 
         is_there = value is not None
         slots.append(Slot(column.text(value or 0.0)) if is_there else Slot(HOLE, notes=notes([_NO_VALUE[trial.state]])))
         slots += column.holes("not run with fresh seeds yet", notes)
-    return Line("default" if trial.is_default else f"trial {trial.number}", None, tuple(slots))
+    return Line(trial_name(trial), None, tuple(slots))
 
 
 def _caption(answer: Answer, aims: Sequence[Aim], studies: Sequence[Searched], has_finalists: bool) -> str:

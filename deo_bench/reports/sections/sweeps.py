@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from deo_bench.reports.answer import Answer
+from deo_bench.reports.best import best_settings
 from deo_bench.reports.figures.history import history_figure
 from deo_bench.reports.figures.importances import MOST_ROWS, importances_figure
 from deo_bench.reports.figures.parallel import MOST_PATHS as MOST_PARALLEL
@@ -16,7 +17,7 @@ from deo_bench.reports.grid import HOLE, Footnotes, Grid, Heading, Line, Slot
 from deo_bench.reports.importances import Importances, importances
 from deo_bench.reports.searched import Aim, Axis, Searched
 from deo_bench.reports.section import Drawing, Section
-from deo_bench.reports.sections import finalists
+from deo_bench.reports.sections import finalists, settings
 from deo_bench.reports.trials import is_over, reached, states_of
 from deo_bench.reports.wording import begun
 
@@ -43,7 +44,8 @@ def sections(answer: Answer) -> list[Section]:
     if not studies:
         return []
     histories = [Drawing(f"history{end}", partial(history_figure, it), _history_caption(it)) for it, _, end in studies]
-    found = Section(FOUND, (*finalists.grids(answer), *histories))
+    tables = (*finalists.grids(answer), *settings.grids(answer.searched))
+    found = Section(FOUND, (*tables, *histories), texts=tuple(best_settings(answer).values()))
     notes = tuple(dict.fromkeys(note for one in studies for note in _notes(one)))
     parts: list[Drawing | Grid] = [drawing for one in studies for drawing in _drawings(one)]
     parts += _importance_grids(studies)
