@@ -44,11 +44,13 @@ def best_numbers(sweep: SweepPlan, tuned: TunedCell, study: Study) -> list[int]:
     found: dict[str, int] = {}
     known = sweep.base.identifier.digest(tuned.recipe)
     for number in study.best(len(trials)):
+        if len(found) == sweep.sweep.best:
+            break  # a recipe is resolved to be told from others, and there are many trials
         recipe = sweep.recipe(tuned, sweep.space.settings(trials[number].params))
         name = sweep.base.identifier.digest(recipe)
         if name != known:
             found.setdefault(name, number)
-    return list(found.values())[: sweep.sweep.best]
+    return list(found.values())
 
 
 def _final_cell(sweep: SweepPlan, tuned: TunedCell, number: int, study: Study) -> GridCell:
