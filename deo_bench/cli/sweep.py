@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deo_bench.cli.arguments import STORE, DataOption, StoreOption
 from deo_bench.cli.run import ExperimentArgument, FormatOption, SeedsOption, SetOption, read_seeds
-from deo_bench.cli.storage import STORAGE, StorageOption
+from deo_bench.cli.storage import StorageOption
+from deo_bench.cli.together import ALL_FAILED, FAILED, SOME_FAILED, STARTED_BY, command_of, work_together
 from deo_bench.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from deo_bench.experiments.sweep.plan import SweepPlan
-    from deo_bench.experiments.sweep.processes import Crew
-
-STARTED_BY = "DEO_BENCH_STARTED_BY"
-"""In the environment of a worker: the process that started it, without which it works no longer."""
-
-LOOK_SECONDS = 0.2
 
 
 def sweep(
@@ -73,18 +66,20 @@ def sweep(
         failed = []
     elif worker is None and workers > 1:
         options = {"--store": store, "--data": data, "--set": set_, "--seeds": seeds, "--trials": trials}
-        command = _command(experiment, {**options, "--device": device, "--threads": each})
-        failed = _work_together(made, command, workers, storage, console, plain or None)
+        command = command_of(experiment, {**options, "--device": device, "--threads": each})
+        failed = work_together(made, command, workers, console, plain or None)
     else:
         failed = _work(made, device, each, worker, console, plain or None)
     if worker is None:
         studies = made.studies()
         plan = final_plan(made, studies)
         show_answer(plan, format_, out, console, all_, searched_of(made, studies, plan))
+    if failed and worker is not None:
+        console.print(ALL_FAILED, markup=False, soft_wrap=True)
     for line in failed:
-        console.print(f"failed: {line}", markup=False, soft_wrap=True)
+        console.print(f"{FAILED}{line}", markup=False, soft_wrap=True)
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(1 if worker is None else SOME_FAILED)
 
 
 def _check_new(made: SweepPlan) -> None:
@@ -160,57 +155,3 @@ def device_of(asked: str, worker: int | None) -> str:
     if worker is not None and asked in ("auto", "cuda") and count > 1:
         return f"cuda:{worker % count}"
     return asked
-
-
-def _work_together(
-    made: SweepPlan, command: list[str], workers: int, storage: str | None, console: Console, plain: bool | None
-) -> list[str]:
-    """Have several processes do what the sweep lacks, and draw what they do; what failed."""
-    from deo_bench.cli.stopping import Stopping
-    from deo_bench.cli.sweeping import SweepDisplay
-    from deo_bench.experiments.sweep.processes import Crew
-    from deo_bench.experiments.sweep.watch import Watch
-    from deo_bench.experiments.sweep.workers import FOLDER
-
-    # An address may hold a password, which the list of processes would show.
-    environment = {STARTED_BY: str(os.getpid()), STORAGE: storage or ""}
-    crew, watch = Crew(command, workers, made.folder / FOLDER, environment), Watch(made)
-    with Stopping() as stopping, SweepDisplay(console, watch, plain) as display:
-        before = watch.failed()
-        crew.start()
-        try:
-            while crew.is_at_work:
-                for number in crew.ended():
-                    _say_death(crew, number, console)
-                display.look()
-                stopping.check()
-                time.sleep(LOOK_SECONDS)
-        except KeyboardInterrupt:
-            crew.end(look=display.look)
-            console.print("stopped; the same command goes on from here", markup=False)
-            raise
-        finally:
-            crew.end()
-        display.look(at_once=True)
-    if all(status not in (0, 1) for status in crew.statuses.values()):
-        raise UserError(f"every worker of {made.experiment.path} has died; {crew.output(0)} holds what one said")
-    return [line for line in watch.failed() if line not in before]
-
-
-def _say_death(crew: Crew, number: int, console: Console) -> None:
-    """Say of a worker that did not end as it should how it did, and what it said last."""
-    if crew.statuses[number] in (0, 1):
-        return
-    others = "; the others go on, and one of them takes up its trial" if crew.is_at_work else ""
-    lines = [f"worker {number} {crew.told(number)}{others}", *crew.last_words(number)]
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _command(experiment: str, options: dict[str, Any]) -> list[str]:
-    """This command as a worker runs it: the worker's number is appended."""
-    words = [sys.executable, "-m", "deo_bench", "sweep", experiment, "--plain"]
-    for name, value in options.items():
-        for each in value if isinstance(value, list) else [value]:
-            words += [] if each is None else [name, str(each)]
-    return [*words, "--worker"]

@@ -68,12 +68,16 @@ class Crew:
             self.statuses[number] = self._running.pop(number).returncode
         return found
 
-    def last_words(self, number: int) -> list[str]:
-        """The end of what a worker said."""
+    def lines(self, number: int) -> list[str]:
+        """What a worker said."""
         with contextlib.suppress(OSError):
             text = self.output(number).read_text(encoding="utf-8", errors="replace")
-            return [line for line in text.splitlines() if line.strip()][-LAST_LINES:]
+            return [line for line in text.splitlines() if line.strip()]
         return []
+
+    def last_words(self, number: int) -> list[str]:
+        """The end of what a worker said."""
+        return self.lines(number)[-LAST_LINES:]
 
     def told(self, number: int) -> str:
         """How a worker ended, in words."""
