@@ -20,7 +20,7 @@ THREADS = 2
 @pytest.fixture(autouse=True)
 def own_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the user's shell reaches a test, and a test that uses torch uses few threads."""
-    for name in ("DEO_BENCH_STORE", "DEO_BENCH_DATA", "DEO_BENCH_CACHE", "GEO_BENCH_DIR"):
+    for name in ("DEO_BENCH_STORE", "DEO_BENCH_STORAGE", "DEO_BENCH_DATA", "DEO_BENCH_CACHE", "GEO_BENCH_DIR"):
         monkeypatch.delenv(name, raising=False)
     if "torch" in sys.modules:
         import torch

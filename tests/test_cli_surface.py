@@ -15,10 +15,10 @@ SURFACE = {
     "list": {"what", "--parts"},
     "show": {"name", "--parts", "--store", "--speed", "--device", "--batch", "--size"},
     "check": {"name", "--kind", "--parts", "--set"},
-    "runs list": {"experiment", "--store", "--data"},
+    "runs list": {"experiment", "--store", "--data", "--storage"},
     "runs prune": {
         *("--keep", "--unfinished", "--scores", "--cache", "--older-than", "--max-size", "--yes"),
-        *("--store", "--data"),
+        *("--store", "--data", "--storage"),
     },
     "score": {
         *("name", "--task", "--protocol", "--bands", "--weights", "--partition", "--set"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deo_bench.cli.arguments import STORE, DataOption, StoreOption
+from deo_bench.cli.storage import StorageOption
 from deo_bench.errors import StoreError, UserError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Delete. Without it, only what would go is said.")] = False,
     store: StoreOption = STORE,
     data: DataOption = None,
+    storage: StorageOption = None,
 ) -> None:
     """Say what of a store can go, and with --yes delete it.
 
@@ -71,7 +73,7 @@ def prune(
         raise UserError("--scores is about runs that are pruned; say which: --keep EXPERIMENT, or --unfinished")
     if not store.is_dir():
         raise UserError(f"{store}: there is no such store; name one with --store")
-    names = None if not keep else _kept(keep, store, data)
+    names = None if not keep else _kept(keep, store, data, storage)
     wanted = Wanted(
         keep=names,
         kept_by=" or ".join(keep or ()),
@@ -95,7 +97,7 @@ def read_age(text: str) -> float:
     return float(match[1]) * _AGE[match[2]]
 
 
-def _kept(experiments: list[str], store: Path, data: Path | None) -> frozenset[str]:
+def _kept(experiments: list[str], store: Path, data: Path | None, storage: str | None) -> frozenset[str]:
     """Every run that the experiments name; refused where none is here, since nearly always another store is meant."""
     from deo_bench.experiments.named import runs_named
     from deo_bench.store import Store
@@ -103,7 +105,7 @@ def _kept(experiments: list[str], store: Path, data: Path | None) -> frozenset[s
     here = {run.name for run in Store(store).runs()}
     kept: frozenset[str] = frozenset()
     for name in experiments:
-        named = runs_named(name, store, data)
+        named = runs_named(name, store, data, storage)
         if here and not named & here:
             raise UserError(
                 f"--keep {name}: none of the {len(named)} runs it names is in {store}, so every run would go; "

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from deo_bench.cli.arguments import STORE, DataOption, StoreOption
 from deo_bench.cli.prune import prune
+from deo_bench.cli.storage import StorageOption
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +40,7 @@ def list_(
     experiment: Annotated[str | None, typer.Argument(help="Only the runs of this experiment.")] = None,
     store: StoreOption = STORE,
     data: DataOption = None,
+    storage: StorageOption = None,
 ) -> None:
     """List runs: their state, what they are called, how long they took, and what is worth a mark."""
     from rich.console import Console
@@ -46,7 +48,7 @@ def list_(
 
     from deo_bench.store import Store
 
-    labels = _labels(experiment, store, data) if experiment else {}
+    labels = _labels(experiment, store, data, storage) if experiment else {}
     table = Table(box=None, pad_edge=False)
     for column in ("run", "state", "steps", "seconds", "scores", "what"):
         table.add_column(column, justify="right" if column in ("steps", "seconds", "scores") else "left")
@@ -74,11 +76,11 @@ def run_problem(run: Run) -> str:
     return run.problem() if run.state == "done" else ""
 
 
-def _labels(experiment: str, store: Path, data: Path | None) -> dict[str, tuple[str, ...]]:
+def _labels(experiment: str, store: Path, data: Path | None, storage: str | None) -> dict[str, tuple[str, ...]]:
     from deo_bench.experiments.answer import answer_of
     from deo_bench.experiments.file import read_experiment
 
-    plan, searched = answer_of(read_experiment(experiment), store, data)
+    plan, searched = answer_of(read_experiment(experiment), store, data, storage)
     labels = {name: run.labels for name, run in plan.runs.items()}
     for study in searched:
         for trial in study.trials:

@@ -34,7 +34,7 @@ def answer_of(
     from deo_bench.experiments.sweep.plan import make_sweep
 
     sweep = make_sweep(experiment, store, data, storage, skip_missing=True)
-    studies = sweep.studies_there()
+    studies = sweep.studies_looked_for()
     plan = final_plan(sweep, studies)
     return plan, searched_of(sweep, studies, plan)
 

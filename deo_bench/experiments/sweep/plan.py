@@ -88,10 +88,13 @@ class SweepPlan:
 
     def studies(self) -> list[Study]:
         """The study of each cell, made where it is not there yet. In a forked child: opened there."""
+        from deo_bench.experiments.sweep.kept import put_down
         from deo_bench.experiments.sweep.storage import open_storage
 
         storage = open_storage(self.url, self.store, self.experiment.name)
-        return [self._open(storage, tuned) for tuned in self.cells]
+        opened = [self._open(storage, tuned) for tuned in self.cells]
+        put_down(self)
+        return opened
 
     def studies_there(self) -> list[Study | None]:
         """The study of each cell, none where it is not there; nothing is made by looking."""
@@ -105,6 +108,14 @@ class SweepPlan:
         with answering(self.experiment.name):
             names = set(get_all_study_names(storage))
         return [self._open(storage, tuned) if tuned.study in names else None for tuned in self.cells]
+
+    def studies_looked_for(self, strictly: bool = False) -> list[Study | None]:
+        """As `studies_there`; a UserError where one is kept in another storage (`check_kept_here`)."""
+        from deo_bench.experiments.sweep.kept import check_kept_here
+
+        found = self.studies_there()
+        check_kept_here(self, found, strictly)
+        return found
 
     def _open(self, storage: BaseStorage, tuned: TunedCell) -> Study:
         from deo_bench.experiments.sweep.study import Study

@@ -13,7 +13,7 @@ def told_sweep(sweep: SweepPlan) -> list[str]:
     """A line a cell, with its trials so far; what is left of them; then the finalists, or how many there will be."""
     from deo_bench.experiments.sweep.storage import storage_name
 
-    studies = sweep.studies_there()
+    studies = sweep.studies_looked_for()
     searched = searched_of(sweep, studies)
     where = storage_name(sweep.url, sweep.store, sweep.experiment.name)
     cells = f"{len(sweep.cells)} cell{'s'[: len(sweep.cells) > 1]}"
