@@ -28,7 +28,8 @@ class Lease:
     """A file with its owner and a counter that a heartbeat renews.
 
     Stale when the counter has not moved for `patience` of the reader's own monotonic seconds, or when its owner was a
-    process of this machine that is gone. Taken over by atomic rename.
+    process of this machine that is gone. Taken over by atomic rename; is_taken_over: that is how it was last got, so
+    that its owner before did not give it back.
     """
 
     def __init__(self, path: Path, beat: float = BEAT, patience: float = PATIENCE) -> None:
@@ -36,6 +37,7 @@ class Lease:
         self.beat = beat
         self.patience = patience
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}:{uuid4().hex[:8]}"
+        self.is_taken_over = False
         self._counter = 0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -55,6 +57,7 @@ class Lease:
                 return False
             if current is not None and not self._take_over(current):
                 return False
+            self.is_taken_over = current is not None
             self._sweep()
         except OSError as error:
             raise cannot_write(self.path, error) from error

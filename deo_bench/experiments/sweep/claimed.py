@@ -24,7 +24,8 @@ class Claimed:
     """A claimed trial.
 
     number: in its study; params: Optuna's, by path; settings: path -> value, as they are laid over the recipe;
-    measured: percent of the training -> what a worker before this one had measured there.
+    measured: percent of the training -> what a worker before this one had measured there; deaths: how many workers
+    left it without letting it go.
 
     Every write first makes sure that the claim stands, and raises LeaseLost where another process has taken it over.
     """
@@ -36,6 +37,7 @@ class Claimed:
         self.params = dict(trial.params)
         self.settings = dict(settings)
         self.measured = dict(trial.intermediate_values)
+        self.deaths = int(trial.user_attrs.get("deaths", 0))
         self.is_default = bool(trial.user_attrs.get("default"))
         self._spent, self._began = float(trial.user_attrs.get("seconds", 0.0)), time.monotonic()
         self._study = study
@@ -50,6 +52,11 @@ class Claimed:
         self._attribute("run", run)
         if worker:
             self._attribute("worker", worker)
+
+    def mourn(self) -> None:
+        """Put on record that the worker before this one died over it."""
+        self.deaths += 1
+        self._attribute("deaths", self.deaths)
 
     def spent(self, seconds: float, cost_nothing: bool = False) -> None:
         """Put on record how long it took, with what it took workers before this one, and whether its run was there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Generator, Iterator, Sequence
 
@@ -43,12 +44,13 @@ class SweepLaunch:
 
     def events(self) -> Generator[Event, None, None]:
         """Trials as long as any study lacks some, then the finalists; what others hold is waited for."""
-        with Status(self.sweep.folder / FOLDER, self.number) as status:
-            for event in self._events():
+        status = Status(self.sweep.folder / FOLDER, self.number)
+        with status, contextlib.closing(self._events()) as events:
+            for event in events:
                 status.hear(event)
                 yield event
 
-    def _events(self) -> Iterator[Event]:
+    def _events(self) -> Generator[Event, None, None]:
         studies = list(zip(self.sweep.cells, self.sweep.studies(), strict=True))
         is_waiting = False
         while True:
@@ -68,7 +70,11 @@ class SweepLaunch:
 
     def _trial(self, tuned: TunedCell, claimed: Claimed) -> Iterator[Event]:
         """One trial, from its claim to what it is told to the study."""
-        yield TrialStarted(tuned.label, claimed.number)
+        try:
+            yield TrialStarted(tuned.label, claimed.number)
+        except GeneratorExit:
+            claimed.release()
+            raise
         job = TrialJob(
             self.sweep.experiment,
             lambda: trial_cell(self.sweep, tuned, claimed.number, claimed.settings),
@@ -78,6 +84,7 @@ class SweepLaunch:
             self.sweep.data,
             self.device,
             self.checkpoint_seconds,
+            trace=self.sweep.folder / f"trial-{tuned.study[-8:]}-{claimed.number}.txt",
         )
         yield from job.events()
         if job.state == "failed":

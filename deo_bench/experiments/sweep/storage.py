@@ -42,6 +42,10 @@ _REFUSALS = (
 """What servers say, and what users are told; the server's own words are not, since they may hold what was sent."""
 
 
+class NoAnswer(StoreError):
+    """A storage that does not answer now, or refuses to write: nothing is wrong with what was to be told."""
+
+
 def sweeps_folder(store: Path, experiment: str) -> Path:
     """Where a sweep keeps what its workers share: locks, claims on trials, what each worker does."""
     return store / "sweeps" / experiment
@@ -86,7 +90,7 @@ def answering(study: str) -> Iterator[None]:
     except OSError as error:
         raise cannot_write(Path(str(error.filename or study)), error) from error
     except (StorageInternalError, SQLAlchemyError):
-        raise StoreError(f"study {study}: its storage does not answer, or refuses to write; try again later") from None
+        raise NoAnswer(f"study {study}: its storage does not answer, or refuses to write; try again later") from None
 
 
 def _read(url: str | None, store: Path, experiment: str) -> tuple[str, str]:

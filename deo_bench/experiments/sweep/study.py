@@ -146,13 +146,28 @@ class Study:
             running = [trial for trial in trials if trial.state == TrialState.RUNNING]
             for trial in running:
                 lease = self._watched.setdefault(trial.number, self._lease(trial.number))
-                if lease.take():
-                    return self._claimed(trial, self._watched.pop(trial.number))
+                if lease.take() and (claimed := self._taken_up(trial, self._watched.pop(trial.number))) is not None:
+                    return claimed
             if len(running) + sum(trial.state.is_finished() for trial in trials) >= self.wanted:
                 return None
             trial = self._put(trials)
             lease = self._lease(trial.number)
             return self._claimed(trial, lease) if lease.take() else None
+
+    def _taken_up(self, seen: FrozenTrial, lease: Lease) -> Claimed | None:
+        """A trial whose claim has just been taken; none where its worker had ended it since it was looked at."""
+        try:
+            trial = next(each for each in self._study.get_trials(deepcopy=False) if each.number == seen.number)
+            if trial.state == TrialState.RUNNING:
+                claimed = self._claimed(trial, lease)
+                if lease.is_taken_over:
+                    claimed.mourn()
+                return claimed
+        except BaseException:
+            lease.release()
+            raise
+        lease.release()
+        return None
 
     def _put(self, trials: Sequence[FrozenTrial]) -> FrozenTrial:
         mark = uuid4().hex

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Literal, Protocol
 
 from deo_bench.engine.evaluate import Evaluator
 from deo_bench.engine.training import Training
-from deo_bench.errors import CannotWrite, MissingInput, UserError
-from deo_bench.experiments.events import Event, Note
+from deo_bench.errors import CannotWrite, MissingInput, StoreError, UserError
+from deo_bench.experiments.events import Event, Note, Stepped, Waiting
 from deo_bench.experiments.file import Experiment
 from deo_bench.experiments.grid import GridCell
 from deo_bench.experiments.launch import CHECKPOINT_SECONDS, Launch
@@ -21,8 +22,16 @@ from deo_bench.experiments.plan import Plan, make_plan
 from deo_bench.experiments.sweep.aims import has_pruner, reached, select_requests, sweep_of
 from deo_bench.experiments.sweep.events import Measured
 from deo_bench.experiments.sweep.measure import Neighbours, looks
+from deo_bench.experiments.sweep.storage import NoAnswer
+from deo_bench.files import write_bytes
 from deo_bench.reports.searched import Aim
 from deo_bench.store import LeaseLost
+
+MOST_DEATHS = 3
+"""Workers that may die over a trial before it is given up as one that kills them."""
+
+LOOKS_AGAIN = (1.0, 2.0, 4.0, 8.0)
+"""Seconds between looks at a store that is torn where a trial is planned: what is being written is whole by then."""
 
 
 class ClaimedTrial(Protocol):
@@ -31,6 +40,10 @@ class ClaimedTrial(Protocol):
     @property
     def number(self) -> int:
         """In its study."""
+
+    @property
+    def deaths(self) -> int:
+        """Workers that died over it."""
 
     @property
     def measured(self) -> Mapping[int, float]:
@@ -66,8 +79,10 @@ class TrialJob:
     """Carries out one claimed trial.
 
     cell: makes its cell: a recipe (space and budget laid over) under the trial's seed alone; what is wrong with it
-    fails the trial. Once `events` has ended: state, `running` where the trial was left to others; values, one an aim;
-    reason of a failure; run; cost_nothing: the run was there already.
+    fails the trial, and so does whatever is raised on the way, but for a disk or a storage that refuses to be written
+    to. check: raises MissingInput where what lacks here lacks for more than this trial, which then is left as it is;
+    trace: the file of what Python says of a fault that is no UserError. Once `events` has ended: state, `running` where
+    the trial was left to others; values, one an aim; reason of a failure; run; cost_nothing: the run was there already.
     """
 
     experiment: Experiment
@@ -78,6 +93,8 @@ class TrialJob:
     data: Path | None = None
     device: str = "auto"
     checkpoint_seconds: float = CHECKPOINT_SECONDS
+    check: Callable[[], None] = lambda: None
+    trace: Path | None = None
     state: Literal["running", "complete", "pruned", "failed"] = "running"
     values: tuple[float, ...] = ()
     reason: str = ""
@@ -89,7 +106,7 @@ class TrialJob:
         with its state saved; so does a claim that is lost, which is said.
         """
         try:
-            yield from self._carried_out()
+            yield from self._faults_told()
         except LeaseLost as error:
             self.reason = str(error)
             yield Note(self.reason)
@@ -97,15 +114,26 @@ class TrialJob:
             if self.state == "running":
                 self.claimed.release()
 
-    def _carried_out(self) -> Iterator[Event]:
-        began = time.perf_counter()
+    def _faults_told(self) -> Iterator[Event]:
+        """Carry it out; what is raised on the way fails it, so that the trials after it are not lost."""
         try:
-            plan = trial_plan(self.experiment, self.cell(), self.aims, self.store, self.data)
-        except (CannotWrite, MissingInput):
-            raise  # the same for every trial: it is said once, and ends the sweep
+            yield from self._carried_out()
+        except (CannotWrite, NoAnswer, LeaseLost):
+            raise  # of this trial nothing could be told, nor of the next
+        except MissingInput as error:
+            self.check()
+            self._fail(without_hint(error))
         except UserError as error:
             self._fail(str(error))
+        except Exception as error:
+            self._fail(self._said(error))
+
+    def _carried_out(self) -> Iterator[Event]:
+        if self.claimed.deaths >= MOST_DEATHS:
+            self._fail(f"{self.claimed.deaths} workers died or fell silent over it; it is not taken up again")
             return
+        began = time.perf_counter()
+        plan = yield from self._planned()
         (self.run,) = (name for row in plan.rows for _, name in row.subjects)
         self.claimed.note(self.run)
         self.cost_nothing = plan.store.run(self.run).is_done()
@@ -130,6 +158,29 @@ class TrialJob:
         self.claimed.complete(values)
         self.state, self.values = "complete", values
 
+    def _planned(self) -> Generator[Event, None, Plan]:
+        """The trial's plan; where the store is torn (another's record that is being written) it is looked at again."""
+        for seconds in LOOKS_AGAIN:
+            try:
+                return trial_plan(self.experiment, self.cell(), self.aims, self.store, self.data)
+            except (CannotWrite, LeaseLost, NoAnswer):
+                raise
+            except StoreError:
+                yield Waiting()
+                time.sleep(seconds)
+        return trial_plan(self.experiment, self.cell(), self.aims, self.store, self.data)
+
+    def _said(self, error: Exception) -> str:
+        """A fault of a part, or of ours, in a line; the whole of it goes to a file."""
+        first = next(iter(str(error).strip().splitlines()), "")
+        told = f"{type(error).__name__}: {first}" if first else type(error).__name__
+        if self.trace is None:
+            return told
+        with contextlib.suppress(CannotWrite):
+            write_bytes(self.trace, "".join(traceback.format_exception(error)).encode(errors="replace"))
+            return f"{told} (more in {self.trace})"
+        return told
+
     def _fail(self, reason: str) -> None:
         self.claimed.fail(reason)
         self.state, self.reason = "failed", reason
@@ -138,9 +189,10 @@ class TrialJob:
         """Train and score what is lacking; whether the trial was given up. problems: what failed, in words."""
         launch = Launch(plan, self.device, self.checkpoint_seconds)
         pruning = self._pruning(plan, launch) if has_pruner(sweep_of(self.experiment)) else None
-        events = launch.events()
+        events, is_stepped = launch.events(), False
         try:
             for event in events:
+                is_stepped |= isinstance(event, Stepped)
                 yield event
                 training = launch.live.get(self.run)
                 if pruning is None or training is None:
@@ -154,6 +206,8 @@ class TrialJob:
         finally:
             events.close()
             problems += launch.outcome.failed
+        # Another process may have made all of it while this one waited.
+        self.cost_nothing |= not (is_stepped or problems or launch.outcome.trained or launch.outcome.scored)
         return False
 
     def _pruning(self, plan: Plan, launch: Launch) -> Pruning:
@@ -192,6 +246,11 @@ class Pruning:
             yield Measured(self.claimed.number, percent, value)
         last = max(self.claimed.measured, default=0)
         self.is_given_up = last in percents and self.claimed.should_prune()
+
+
+def without_hint(error: MissingInput) -> str:
+    """What a missing file's error says, but for an option that a sweep has not."""
+    return str(error).removesuffix(f"; {error.remedy}") if "--skip-missing" in error.remedy else str(error)
 
 
 def trial_plan(

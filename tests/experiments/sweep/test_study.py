@@ -18,7 +18,7 @@ from deo_bench.errors import CannotWrite, StoreError
 from deo_bench.experiments.sweep.claimed import Claimed
 from deo_bench.experiments.sweep.storage import open_storage
 from deo_bench.reports.searched import Aim
-from deo_bench.store.lease import LeaseLost
+from deo_bench.store.lease import Lease, LeaseLost
 from tests.experiments.sweep.conftest import AIM, COST, GRID, PLAIN, opened, space, story, swept, tried, work, worth
 
 
@@ -272,3 +272,33 @@ def test_it_opens_in_optunas_dashboard(asked: Callable[[str], Any]) -> None:
     assert names == {"objective.weight", "objective.rate", "objective.loss", "heads.hidden"}
     assert shown["objective_names"] == ["knn"]
     assert shown["trials"][0]["intermediate_values"]
+
+
+def test_a_trial_that_ended_while_its_claim_was_taken_is_not_handed_out_again(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, other = opened(store, swept(2, "random")), opened(store, swept(2, "random"))
+    held = claim(study)
+    real = Lease.take
+
+    def take(self: Lease) -> bool:
+        monkeypatch.setattr(Lease, "take", real)
+        held.complete([0.5])  # between the other's look at the study and its claim
+        return real(self)
+
+    monkeypatch.setattr(Lease, "take", take)
+    assert claim(other).number == 1
+    assert [trial.state.name for trial in study.trials()] == ["COMPLETE", "RUNNING"]
+    assert [path.name for path in store.rglob("*.lease")] == ["mine-0a1b2c3d-1.lease"]
+
+
+def test_workers_that_died_over_a_trial_are_counted_and_those_that_let_it_go_are_not(store: Path) -> None:
+    claim(opened(store, swept(1, "random"))).release()
+    for number in range(3):
+        study = opened(store, swept(1, "random"))
+        claimed = claim(study)
+        assert claimed.deaths == number
+        claimed._lease._stop.set()
+        lease = next(store.rglob("*.lease"))
+        lease.write_text(lease.read_text().replace(f":{os.getpid()}:", ":999999999:"))
+    assert claim(opened(store, swept(1, "random"))).deaths == 3

@@ -32,7 +32,7 @@ class Told:
     def __init__(
         self, measured: dict[int, float] | None = None, gives_up: int | None = None, lost_at: int | None = None
     ) -> None:
-        self.number = 7
+        self.number, self.deaths = 7, 0
         self.measured = dict(measured or {})
         self.gives_up, self.lost_at = gives_up, lost_at
         self.reported: list[int] = []
