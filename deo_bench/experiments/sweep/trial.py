@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import time
 import traceback
@@ -10,6 +11,8 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
+
+import torch
 
 from deo_bench.engine.evaluate import Evaluator
 from deo_bench.engine.training import Training
@@ -23,7 +26,7 @@ from deo_bench.experiments.sweep.aims import has_pruner, reached, select_request
 from deo_bench.experiments.sweep.events import Measured
 from deo_bench.experiments.sweep.measure import Neighbours, looks
 from deo_bench.experiments.sweep.storage import NoAnswer
-from deo_bench.files import write_bytes
+from deo_bench.files import cannot_write, write_bytes
 from deo_bench.reports.searched import Aim
 from deo_bench.store import LeaseLost
 
@@ -32,6 +35,10 @@ MOST_DEATHS = 3
 
 LOOKS_AGAIN = (1.0, 2.0, 4.0, 8.0)
 """Seconds between looks at a store that is torn where a trial is planned: what is being written is whole by then."""
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Refusals of a disk, whoever meets them."""
 
 
 class ClaimedTrial(Protocol):
@@ -126,7 +133,11 @@ class TrialJob:
         except UserError as error:
             self._fail(str(error))
         except Exception as error:
-            self._fail(self._said(error))
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise cannot_write(self.store, error) from error
+            told = self._said(error)
+            self._fail(told)
+            _check_device(self.device, told)
 
     def _carried_out(self) -> Iterator[Event]:
         if self.claimed.deaths >= MOST_DEATHS:
@@ -246,6 +257,16 @@ class Pruning:
             yield Measured(self.claimed.number, percent, value)
         last = max(self.claimed.measured, default=0)
         self.is_given_up = last in percents and self.claimed.should_prune()
+
+
+def _check_device(device: str, told: str) -> None:
+    """A fault after which a process can use its GPU no longer would fail every trial after it, and ends it instead."""
+    if not torch.cuda.is_initialized():
+        return
+    try:
+        torch.cuda.synchronize(device if device.startswith("cuda") else None)
+    except Exception:
+        raise UserError(f"{told}; this process can use its device no longer; the same command goes on") from None
 
 
 def without_hint(error: MissingInput) -> str:
