@@ -250,7 +250,7 @@ def add_scores(plan: Plan, task: NamedTask) -> None:
         check_shown(row, have, plan.identifier, plan.store, task.name)
         fed = _fed(plan, row)
         for protocol in plan.experiment.protocols:
-            for bands in _bands_for(plan, row, fed, have, task.name, protocol.pad):
+            for bands in bands_for(plan, row, fed, have, task.name, protocol.pad):
                 for request in _requests_of(plan, row, task, content, protocol, bands, kind):
                     # Two cells may be one run (a weight of a teacher that is none): its scores are wanted once.
                     if (request.subject, request.stem) not in known:
@@ -258,7 +258,7 @@ def add_scores(plan: Plan, task: NamedTask) -> None:
                         plan.requests.append(request)
 
 
-def _bands_for(plan: Plan, row: Row, fed: set[str], have: tuple[str, ...], task: str, pad: bool) -> tuple[str, ...]:
+def bands_for(plan: Plan, row: Row, fed: set[str], have: tuple[str, ...], task: str, pad: bool) -> tuple[str, ...]:
     """The band sets that a row is scored on: those asked for, else the largest of the student's that the task has.
 
     pad: the protocol fills in what lacks, so it is the one of which most is there.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -68,7 +68,7 @@ def _aim(experiment: Experiment, objective: Objective, places: Places, where: st
         return Aim(objective.name or COSTS[objective.cost], "min", False)
     tasks = _tasks(experiment, objective, where)
     probe = objective.probe or next(iter(experiment.protocols[0].probes), "")
-    protocol = _protocol(experiment, probe, f"{where}.probe")
+    protocol = protocol_of(experiment, probe, f"{where}.probe")
     found = {task.name: _metric(experiment, task, protocol, probe, places, where) for task in tasks}
     metrics = {name: METRICS[metric] for name, metric in found.items()}
     _check_mean(found, metrics, where)
@@ -89,7 +89,7 @@ def _tasks(experiment: Experiment, objective: Objective, where: str) -> list[Nam
     return [task for task in experiment.tasks if not objective.tasks or task.name in objective.tasks]
 
 
-def _protocol(experiment: Experiment, probe: str, where: str) -> ProtocolRecord:
+def protocol_of(experiment: Experiment, probe: str, where: str) -> ProtocolRecord:
     """The first protocol that has a probe."""
     for protocol in experiment.protocols:
         if probe in protocol.probes:
@@ -135,7 +135,7 @@ def _check_prunable(experiment: Experiment, aims: Sequence[Aim], places: Places)
         raise UserError(f'{where}: trials of {len(aims)} objectives cannot be pruned; say pruner = "none"')
     if not first.tasks:
         raise UserError(f'{where}: nearest neighbours on *select* say nothing of a cost; say pruner = "none"')
-    protocol = _protocol(experiment, first.probe, where)
+    protocol = protocol_of(experiment, first.probe, where)
     for task in (task for task in experiment.tasks if task.name in first.tasks):
         kind = _label_kind(experiment, task, places)
         if kind not in MEASURABLE:
@@ -148,13 +148,14 @@ def _check_prunable(experiment: Experiment, aims: Sequence[Aim], places: Places)
             raise UserError(f'{where}: {told}; say pruner = "none"')
 
 
-def select_requests(plan: Plan, aims: Sequence[Aim]) -> list[Request]:
+def select_requests(plan: Plan, aims: Sequence[Aim], judged: Mapping[str, str]) -> list[Request]:
     """What the aims are read from, of every cell of a plan: one score on *select* a run, task and probe.
 
-    Of several band sets, weights and partitions that are asked for the first of each counts.
+    Of several weights and partitions that are asked for the first of each counts. judged: the band set by task, the
+    same for all that is compared; where it says none, the first that a cell is scored on.
     """
     asked = {
-        (task, aim.probe, _protocol(plan.experiment, aim.probe, str(plan.experiment.path)).id)
+        (task, aim.probe, protocol_of(plan.experiment, aim.probe, str(plan.experiment.path)).id)
         for aim in aims
         for task in aim.tasks
     }
@@ -162,7 +163,8 @@ def select_requests(plan: Plan, aims: Sequence[Aim]) -> list[Request]:
     found: dict[tuple[str, str, str], Request] = {}
     for request in plan.requests:
         if request.subject in runs and (request.task, request.probe, request.protocol.id) in asked:
-            found.setdefault((request.subject, request.task, request.probe), replace(request, role="select"))
+            own = replace(request, role="select", bands=judged.get(request.task, request.bands))
+            found.setdefault((request.subject, request.task, request.probe), own)
     return list(found.values())
 
 

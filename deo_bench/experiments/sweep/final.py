@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from deo_bench.errors import MissingInput
 from deo_bench.experiments.grid import GridCell
 from deo_bench.experiments.plan import Plan, make_plan
 from deo_bench.experiments.sweep.aims import reached, select_requests
+from deo_bench.experiments.sweep.inputs import without_hint
 from deo_bench.experiments.sweep.plan import DEFAULT, SweepPlan, TunedCell, default_cell, trial_cell
 from deo_bench.experiments.sweep.settings import Sweep
 from deo_bench.reports.searched import Finalist, Searched, State, Tried
@@ -33,8 +35,11 @@ def final_plan(sweep: SweepPlan, studies: Sequence[Study | None]) -> Plan:
         cells.append(default_cell(tuned))
         if is_over and study is not None:
             cells += [_final_cell(sweep, tuned, number, study) for number in best_numbers(sweep, tuned, study)]
-    plan = make_plan(sweep.experiment, sweep.store, sweep.data, sweep.skip_missing, cells)
-    plan.requests += select_requests(plan, sweep.aims)
+    try:
+        plan = make_plan(sweep.experiment, sweep.store, sweep.data, sweep.skip_missing, cells)
+    except MissingInput as error:
+        raise without_hint(error) from None
+    plan.requests += select_requests(plan, sweep.aims, sweep.judged)
     return plan
 
 

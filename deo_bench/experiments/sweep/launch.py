@@ -84,6 +84,8 @@ class SweepLaunch:
             self.sweep.data,
             self.device,
             self.checkpoint_seconds,
+            judged=self.sweep.judged,
+            check=self.sweep.checked_anew,
             trace=self.sweep.folder / f"trial-{tuned.study[-8:]}-{claimed.number}.txt",
         )
         yield from job.events()

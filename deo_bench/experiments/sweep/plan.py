@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deo_bench.data import Places
-from deo_bench.errors import UserError
+from deo_bench.errors import MissingInput, UserError
 from deo_bench.experiments.file import Experiment
 from deo_bench.experiments.grid import GridCell, cells_of
 from deo_bench.experiments.plan import Plan, make_plan
 from deo_bench.experiments.sweep.aims import aims_of, select_requests
 from deo_bench.experiments.sweep.assignments import assignments
 from deo_bench.experiments.sweep.budget import Costs, with_budget
+from deo_bench.experiments.sweep.inputs import check_inputs, digests_of, judged_bands, without_hint
 from deo_bench.experiments.sweep.pruners import pruner_of, prunes
 from deo_bench.experiments.sweep.samplers import check_sampler
 from deo_bench.experiments.sweep.settings import Sweep
@@ -55,7 +56,8 @@ class SweepPlan:
     """A sweep, checked.
 
     url: of the storage of its studies, none for a journal in the store; base: the plan of the recipes as they stand,
-    with the experiment's seeds, and what they are scored on; costs: what steps cost, counted once;
+    with the experiment's seeds, and what they are scored on; costs: what steps cost, counted once; judged: the band set
+    that all trials are judged on, by task;
     skip_missing: rows whose data or weights are not here are left out.
     """
 
@@ -69,6 +71,7 @@ class SweepPlan:
     cells: tuple[TunedCell, ...]
     base: Plan
     costs: Costs
+    judged: Mapping[str, str]
     skip_missing: bool = False
 
     @property
@@ -85,6 +88,10 @@ class SweepPlan:
         yield from (run.recipe for run in self.base.runs.values())
         for tuned in self.cells:
             yield from (self.recipe(tuned, settings) for settings in assignments(self.space))
+
+    def checked_anew(self) -> SweepPlan:
+        """The same sweep by what is here now; a MissingInput where something lacks meanwhile."""
+        return make_sweep(self.experiment, self.store, self.data, self.url)
 
     def studies(self) -> list[Study]:
         """The study of each cell, made where it is not there yet. In a forked child: opened there."""
@@ -152,13 +159,29 @@ def make_sweep(
         TunedCell(cell.label if experiment.grid else "", cell, _recipe(experiment, sweep, cell, {}, costs), "")
         for cell in cells
     ]
-    base = make_plan(experiment, store, data, skip_missing, [default_cell(row) for row in rows])
-    base.requests += select_requests(base, aims)
+    try:
+        base = make_plan(experiment, store, data, skip_missing, [default_cell(row) for row in rows])
+    except MissingInput as error:
+        raise without_hint(error) from None
+    _check_choices(space, base, cells, skip_missing)
+    judged = judged_bands(base, aims, space, cells)
+    base.requests += select_requests(base, aims, judged)
     _check_there(base, aims)
     named = tuple(replace(row, study=_name(experiment, sweep, space, aims, base, row)) for row in rows)
     return SweepPlan(
-        experiment, sweep, store, data, url or sweep.storage, space, aims, named, base, costs, skip_missing
+        experiment, sweep, store, data, url or sweep.storage, space, aims, named, base, costs, judged, skip_missing
     )
+
+
+def _check_choices(space: Space, base: Plan, cells: Sequence[GridCell], skip_missing: bool) -> None:
+    """All that the choices of a space name is here: no trial is to find out, and studies are named by it."""
+    try:
+        check_inputs(space, base.experiment, cells, base.identifier, base.store)
+    except MissingInput as error:
+        if not skip_missing:
+            raise
+        if any(each.choices for each in space.dimensions):
+            raise UserError(f"{base.experiment.path}: cannot tell which studies are its own: {error}") from None
 
 
 def _check_there(base: Plan, aims: Sequence[Aim]) -> None:
@@ -207,7 +230,7 @@ def _name(experiment: Experiment, sweep: Sweep, space: Space, aims: Sequence[Aim
     """
     row = next((row for row in base.rows if row.label == tuned.row(DEFAULT)), None)
     subject = row.subjects[0][1] if row is not None else ""
-    told = {
+    told: dict[str, Any] = {
         "recipe": base.identifier.contents(tuned.recipe),
         "space": space.told(),
         "aims": [asdict(aim) for aim in aims],
@@ -220,6 +243,8 @@ def _name(experiment: Experiment, sweep: Sweep, space: Space, aims: Sequence[Aim
         "measure": sweep.measure.model_dump() if prunes(sweep) else None,
         "seeds": [sweep.seed, sweep.trial_seed],
     }
+    if choices := digests_of(space, experiment, tuned.cell, base.identifier):
+        told["choices"] = choices
     label = f" {tuned.label}" if tuned.label else ""
     return f"{experiment.name}{label} {digest(told, 8)}"
 

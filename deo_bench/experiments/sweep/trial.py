@@ -8,7 +8,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -24,6 +24,7 @@ from deo_bench.experiments.launch import CHECKPOINT_SECONDS, Launch
 from deo_bench.experiments.plan import Plan, make_plan
 from deo_bench.experiments.sweep.aims import has_pruner, reached, select_requests, sweep_of
 from deo_bench.experiments.sweep.events import Measured
+from deo_bench.experiments.sweep.inputs import without_hint
 from deo_bench.experiments.sweep.measure import Neighbours, looks
 from deo_bench.experiments.sweep.storage import NoAnswer
 from deo_bench.files import cannot_write, write_bytes
@@ -87,9 +88,10 @@ class TrialJob:
 
     cell: makes its cell: a recipe (space and budget laid over) under the trial's seed alone; what is wrong with it
     fails the trial, and so does whatever is raised on the way, but for a disk or a storage that refuses to be written
-    to. check: raises MissingInput where what lacks here lacks for more than this trial, which then is left as it is;
-    trace: the file of what Python says of a fault that is no UserError. Once `events` has ended: state, `running` where
-    the trial was left to others; values, one an aim; reason of a failure; run; cost_nothing: the run was there already.
+    to. judged: the band set that it is judged on, by task; check: raises MissingInput where what lacks here lacks for
+    more than this trial, which then is left as it is; trace: the file of what Python says of a fault that is no
+    UserError. Once `events` has ended: state, `running` where the trial was left to others; values, one an aim; reason
+    of a failure; run; cost_nothing: the run was there already.
     """
 
     experiment: Experiment
@@ -100,7 +102,8 @@ class TrialJob:
     data: Path | None = None
     device: str = "auto"
     checkpoint_seconds: float = CHECKPOINT_SECONDS
-    check: Callable[[], None] = lambda: None
+    judged: Mapping[str, str] = field(default_factory=dict)
+    check: Callable[[], object] = lambda: None
     trace: Path | None = None
     state: Literal["running", "complete", "pruned", "failed"] = "running"
     values: tuple[float, ...] = ()
@@ -129,7 +132,7 @@ class TrialJob:
             raise  # of this trial nothing could be told, nor of the next
         except MissingInput as error:
             self.check()
-            self._fail(without_hint(error))
+            self._fail(str(without_hint(error)))
         except UserError as error:
             self._fail(str(error))
         except Exception as error:
@@ -171,15 +174,16 @@ class TrialJob:
 
     def _planned(self) -> Generator[Event, None, Plan]:
         """The trial's plan; where the store is torn (another's record that is being written) it is looked at again."""
+        given = (self.experiment, self.cell(), self.aims, self.store, self.data, self.judged)
         for seconds in LOOKS_AGAIN:
             try:
-                return trial_plan(self.experiment, self.cell(), self.aims, self.store, self.data)
+                return trial_plan(*given)
             except (CannotWrite, LeaseLost, NoAnswer):
                 raise
             except StoreError:
                 yield Waiting()
                 time.sleep(seconds)
-        return trial_plan(self.experiment, self.cell(), self.aims, self.store, self.data)
+        return trial_plan(*given)
 
     def _said(self, error: Exception) -> str:
         """A fault of a part, or of ours, in a line; the whole of it goes to a file."""
@@ -269,13 +273,13 @@ def _check_device(device: str, told: str) -> None:
         raise UserError(f"{told}; this process can use its device no longer; the same command goes on") from None
 
 
-def without_hint(error: MissingInput) -> str:
-    """What a missing file's error says, but for an option that a sweep has not."""
-    return str(error).removesuffix(f"; {error.remedy}") if "--skip-missing" in error.remedy else str(error)
-
-
 def trial_plan(
-    experiment: Experiment, cell: GridCell, aims: Sequence[Aim], store: Path, data: Path | None = None
+    experiment: Experiment,
+    cell: GridCell,
+    aims: Sequence[Aim],
+    store: Path,
+    data: Path | None = None,
+    judged: Mapping[str, str] | None = None,
 ) -> Plan:
     """The plan of one trial: its run, what must be made before, and the scores on *select* that the aims are read from.
 
@@ -299,7 +303,7 @@ def trial_plan(
         frozen_concat=(),
     )
     plan = make_plan(alone, store, data, cells=[cell])
-    plan.requests = select_requests(plan, aims)
+    plan.requests = select_requests(plan, aims, judged or {})
     for aim in aims:
         lacking = [name for name in aim.tasks if (name, aim.probe) not in {(r.task, r.probe) for r in plan.requests}]
         if lacking:
