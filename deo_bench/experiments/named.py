@@ -43,6 +43,9 @@ def _of_sweep(experiment: Experiment, store: Path, data: Path | None, storage: s
     plan = final_plan(sweep, studies)
     trials = [trial for study in studies if study is not None for trial in study.trials()]
     runs = {str(trial.user_attrs["run"]) for trial in trials if "run" in trial.user_attrs}
+    # Until all studies are over any trial may be a finalist, and some have been before `trials` was raised.
+    seeds = {seed for tuned in sweep.cells for seed in tuned.cell.seeds}
+    runs |= {f"{run.rpartition('-s')[0]}-s{seed}" for run in runs for seed in seeds}
     return frozenset(plan.runs) | runs | _of_teachers(plan)
 
 

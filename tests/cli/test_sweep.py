@@ -61,6 +61,7 @@ def test_from_a_file_to_a_report_again_and_with_more(shell: Shell, place: Place)
 
     place.file.write_text(SWEEP.replace("trials = 4", "trials = 5"))
     assert "4 of 5 trials" in shell("plan", "tiny.toml", "--data", "data")
+    assert "s0  " not in shell("runs", "prune", "--keep", "tiny.toml", "--data", "data"), "it may be a finalist again"
     assert ended(shell("sweep", "tiny.toml", *RUN)) == [4]
 
     said = shell("runs", "tiny.toml", "--data", "data")
