@@ -25,7 +25,7 @@ class Claimed:
 
     number: in its study; params: Optuna's, by path; settings: path -> value, as they are laid over the recipe;
     measured: percent of the training -> what a worker before this one had measured there; deaths: how many workers
-    left it without letting it go.
+    left it without letting it go since it was last measured.
 
     Every write first makes sure that the claim stands, and raises LeaseLost where another process has taken it over.
     """
@@ -69,6 +69,9 @@ class Claimed:
         if percent not in self.measured:
             self._write(lambda: self._storage.set_trial_intermediate_value(self._id, percent, value))
             self.measured[percent] = value
+            if self.deaths:  # it has got further than those who died over it
+                self.deaths = 0
+                self._attribute("deaths", 0)
 
     def should_prune(self) -> bool:
         """Whether the pruner gives it up, by what it has reported; never of several objectives."""

@@ -301,4 +301,7 @@ def test_workers_that_died_over_a_trial_are_counted_and_those_that_let_it_go_are
         claimed._lease._stop.set()
         lease = next(store.rglob("*.lease"))
         lease.write_text(lease.read_text().replace(f":{os.getpid()}:", ":999999999:"))
-    assert claim(opened(store, swept(1, "random"))).deaths == 3
+    last = claim(opened(store, swept(1, "random")))
+    assert last.deaths == 3
+    last.report(50, 0.5)
+    assert last.deaths == 0 and study.trials()[0].user_attrs["deaths"] == 0
