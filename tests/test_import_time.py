@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sweeping import Place
+from tests.sweeping import SWEEP, Place
 
 LOOK = """
 import sys
@@ -77,6 +77,26 @@ def test_looking_at_a_sweep_loads_no_torch(tmp_path: Path, command: str) -> None
     arguments += ["--out", str(tmp_path / "out")] if command == "report" else []
     told = fresh(COMMAND.format(arguments=arguments).replace('"matplotlib"', ""))
     assert told.returncode == 0 and told.stdout, told.stderr
+
+
+@pytest.mark.parametrize("command", ["plan", "report", "runs", "runs prune --keep"])
+def test_looking_at_a_sweep_that_has_begun_loads_no_torch_for_its_budget(tmp_path: Path, command: str) -> None:
+    budget = "[sweep]\nbudget = { pflops = 1e-7 }"
+    text = SWEEP.replace("[sweep]", budget).replace("trials = 4", "trials = 2") + "train.batch = [8, 16]\n"
+    place = Place(tmp_path, text)
+    made = place.sweep()
+    (tuned,), (study,) = made.cells, made.studies()
+    steps = set()
+    while (claimed := study.claim()) is not None:
+        steps.add(made.recipe(tuned, {**claimed.settings, "train.batch": 8 * (claimed.number + 1)}).train.steps)
+        claimed.complete([0.5 + claimed.number / 10])
+    assert len(steps) == 2, "the finalist costs something else than the recipe as it stands"
+    (tmp_path / "answer.toml").write_text('title = "T"\nexperiment = "tiny.toml"\nbaseline = "default"\n')
+    file = tmp_path / "answer.toml" if command == "report" else place.file
+    arguments = [*command.split(), str(file), "--store", str(place.store), "--data", str(place.data)]
+    arguments += ["--out", str(tmp_path / "out")] if command == "report" else []
+    told = fresh(COMMAND.format(arguments=arguments))
+    assert told.stdout and told.stderr.strip() in ("", "loaded matplotlib" if command == "report" else ""), told.stderr
 
 
 def test_the_look_itself_sees_torch() -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deo_bench.bands import band_set
 from deo_bench.data import Places
-from deo_bench.errors import UserError
+from deo_bench.errors import StoreError, UserError
 from deo_bench.experiments.sweep.settings import Budget
-from deo_bench.recipe import Identifier, PartTable, Recipe, canonical, resolve, set_path
+from deo_bench.files import one_at_a_time, read_json, write_json
+from deo_bench.recipe import Identifier, PartTable, Recipe, digest, resolve, set_path
+from deo_bench.recipe.identity import ENGINE_VERSION, named_parts
 from deo_bench.registry import Registry
 from deo_bench.store import Store
 
@@ -21,13 +25,16 @@ if TYPE_CHECKING:
     from deo_bench.teachers import Teacher
 
 KINDS = ("steps", "images", "pflops")
+FILE = "costs.json"
+"""Beside the folders of sweeps: digest of what a step's cost follows from -> additions and multiplications."""
 
 
 @dataclass
 class Costs:
     """What a step of a recipe costs; recipes that cost the same are counted once.
 
-    A teacher that is a run need not be trained for it: an untrained one costs the same.
+    A teacher that is a run need not be trained for it: an untrained one costs the same. Once a sweep has begun, what
+    was counted is kept in the store (`FILE`), so that whoever looks at it builds nothing.
     """
 
     registry: Registry
@@ -35,16 +42,60 @@ class Costs:
     store: Store
     _known: dict[str, int] = field(default_factory=dict)
     _frozen: FrozenTeachers | None = None
+    _is_kept: bool = False
 
     def of_step(self, recipe: Recipe) -> int:
         """Additions and multiplications of one step, teachers included, as `run.json` counts them."""
+        key = digest([self._told(recipe), recipe.train.batch, ENGINE_VERSION], 16)
+        if key not in self._known:
+            self._known |= self._read()
+        if key not in self._known:
+            self._known[key] = self._counted(recipe)
+            if self._is_kept:
+                self.keep()
+        return self._known[key]
+
+    def keep(self) -> None:
+        """Keep what was counted, and from now on what will be."""
+        self._is_kept = True
+        if not self._known.items() <= self._read().items():
+            with one_at_a_time(self._path):
+                write_json(self._path, {**self._read(), **self._known})
+
+    @property
+    def _path(self) -> Path:
+        return self.store.root / "sweeps" / FILE
+
+    def _read(self) -> dict[str, int]:
+        """What was kept; what is torn or foreign is counted again."""
+        try:
+            kept = read_json(self._path) if self._path.is_file() else {}
+        except StoreError:
+            return {}
+        found = kept.items() if isinstance(kept, dict) else ()
+        return {key: cost for key, cost in found if type(cost) is int and cost > 0}
+
+    def _told(self, recipe: Recipe) -> Any:
+        """What a step's cost follows from: no weights of terms, nothing of the data, and of files their places."""
         told = recipe.model_dump(mode="json", by_alias=True, exclude={"balance", "train", "data"})
         for term in told["objective"].values():
             del term["weight"]
-        key = canonical([told, recipe.train.batch])
-        if key not in self._known:
-            self._known[key] = self._counted(recipe)
-        return self._known[key]
+        parts = {
+            f"{kind} {name}": self.registry.get(kind, name).identity
+            for kind, name in named_parts(recipe)
+            if kind not in ("balance", "data")
+        }
+        needed = {role: self._identifier.prerequisite(table) for role, table in recipe.every_teacher.items()}
+        runs = {
+            role: one.run if one.recipe is None else self._told(one.recipe)
+            for role, one in needed.items()
+            if one is not None
+        }
+        return [told, parts, runs]
+
+    @cached_property
+    def _identifier(self) -> Identifier:
+        return Identifier(self.registry, self.places)
 
     def _counted(self, recipe: Recipe) -> int:
         import torch
@@ -71,10 +122,9 @@ class Costs:
         from deo_bench.engine.build import Statistics, build_student
         from deo_bench.engine.stored import run_of_teacher
 
-        identifier = Identifier(self.registry, self.places)
-        needed = identifier.prerequisite(table)
+        needed = self._identifier.prerequisite(table)
         if needed is None or needed.recipe is None:
-            return run_of_teacher(table, identifier, self.store)
+            return run_of_teacher(table, self._identifier, self.store)
         student = needed.recipe.student.model_copy(update={"init": None})
         bands = tuple(dict.fromkeys(band for name in student.bands for band in band_set(name)))
         statistics = Statistics(bands, "reflectance", [0.0] * len(bands), [1.0] * len(bands))

@@ -101,6 +101,7 @@ class SweepPlan:
         storage = open_storage(self.url, self.store, self.experiment.name)
         opened = [self._open(storage, tuned) for tuned in self.cells]
         put_down(self)
+        self.costs.keep()
         return opened
 
     def studies_there(self) -> list[Study | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -12,14 +13,14 @@ from deo_bench.errors import UserError
 from deo_bench.experiments.file import read_experiment
 from deo_bench.experiments.launch import Launch
 from deo_bench.experiments.plan import make_plan
-from deo_bench.experiments.sweep.budget import Costs, with_budget
+from deo_bench.experiments.sweep.budget import FILE, Costs, with_budget
 from deo_bench.experiments.sweep.settings import Budget
 from deo_bench.recipe import Identifier, resolve
 from deo_bench.registry import Registry
 from deo_bench.store import Store
 from tests.engine.test_compute import vit_macs
 from tests.experiments.conftest import Place
-from tests.tiny import recipe
+from tests.tiny import EXPERIMENT, recipe
 
 REGISTRY = Registry()
 
@@ -105,6 +106,47 @@ def test_a_teacher_that_is_a_run_need_not_be_trained_to_be_counted(place: Place)
 def test_a_recipe_that_trains_nothing_spends_nothing(place: Place) -> None:
     tables = with_budget(recipe(objective={}, heads={}, teachers={}), Budget(pflops=1.0), costs(place), "x")
     assert resolve(tables, REGISTRY).train.steps == 0
+
+
+def test_what_was_counted_is_kept_once_it_is_asked_for_and_builds_nothing_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = (resolve(recipe(train={"batch": batch}), REGISTRY) for batch in (8, 16))
+    counted, path = costs(place), place.store / "sweeps" / FILE
+    first = counted.of_step(one)
+    assert not path.parent.exists(), "looking makes nothing"
+    counted.keep()
+    second = counted.of_step(other)
+    assert sorted(json.loads(path.read_text()).values()) == [first, second]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Costs, "_counted", lambda *_: pytest.fail("was counted again"))
+        again = costs(place)
+        assert [again.of_step(each) for each in (one, other)] == [first, second]
+        text, again = path.read_text(), costs(place)
+        again.of_step(one)
+        again.keep()
+        assert path.read_text() == text, "what others counted stays"
+
+    others = [text.replace(str(first), other) for other in (f'"{first}"', "true", "-1")]
+    for torn in (text[: len(text) // 2], "[1]", *others):
+        path.write_text(torn)
+        again = costs(place)
+        again.keep()
+        assert again.of_step(one) == first and first in json.loads(path.read_text()).values()
+
+
+def test_what_a_run_that_teaches_is_made_of_counts(place: Place) -> None:
+    file = place.folder / "teacher.toml"
+    text = EXPERIMENT[EXPERIMENT.index("[data]") : EXPERIMENT.index("[grid]")]
+    term = {"loss": "cosine", "toward": "optical", "sees": "rgb", "on": "mean"}
+    teachers = {"optical": {"use": "run", "recipe": str(file)}}
+    found = set()
+    for each in (text, text.replace("depth = 2", "depth = 3"), text.replace("width = 16", "width = 32")):
+        file.write_text(each)
+        one = resolve(recipe(teachers=teachers, heads={}, objective={"optical": term}), REGISTRY)
+        found.add(json.dumps(costs(place)._told(one)))
+    assert len(found) == 3
 
 
 @pytest.mark.parametrize(
