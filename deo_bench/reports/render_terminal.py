@@ -43,7 +43,7 @@ def _draw(grid: Grid, width: int, title: str) -> RenderableType:
 
 
 def _table(grid: Grid, places: Sequence[int], width: int) -> RichTable:
-    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     drawn.add_column(grid.corner, max_width=_widest_label(width), overflow="fold")
     if grid.has_runs:
         drawn.add_column("runs", justify="right", style="dim", no_wrap=True)

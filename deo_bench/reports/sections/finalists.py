@@ -9,10 +9,12 @@ from deo_bench.reports.found import Held, columns_of, held
 from deo_bench.reports.grid import HOLE, Footnotes, Grid, Heading, Line, Slot
 from deo_bench.reports.rows import has_final, is_held, row_name, trial_name, unheld
 from deo_bench.reports.searched import Aim, Searched, Tried
+from deo_bench.reports.statistics.interval import NO_SPREAD
 from deo_bench.reports.trials import reached, states_of, value_of
 from deo_bench.reports.wording import begun, difference_text, estimate_text, number, unresolved_text
 
-BEYOND = "beyond"
+BEYOND = "beyond the spread of its seeds: more than one further seed would be off, 19 times of 20"
+ALIKE = "the seeds agree to the digit: their spread is not known from so few"
 _WORDS = {"pruned": "pruned", "failed": "failed", "running": "under way"}
 _NO_VALUE = {
     "running": "its trial is under way",
@@ -61,8 +63,8 @@ def _grid(answer: Answer, aims: Sequence[Aim], studies: Studies) -> Grid:
         if not has_final(study):
             lines += _unheld(study, columns, notes, has_default=bool(rows))
         blocks.append((study.cell, tuple(lines)))
-    headings = tuple(heading for column in columns for heading in column.headings())
-    words = _caption(answer, aims, [study for study, _ in studies], has_finalists)
+    headings = tuple(heading for column in columns for heading in column.headings(len(aims) > 1))
+    words = _caption(answer, aims, columns, has_finalists)
     return Grid("found", "", words, headings, tuple(blocks), tuple(notes.notes))
 
 
@@ -71,7 +73,7 @@ class _Column:
 
     def __init__(self, answer: Answer, aim: Aim, place: int, studies: Studies) -> None:
         self.aim, self.place = aim, place
-        told = [each[place] for _, rows in studies for each in rows.values()]
+        told = self.told = [each[place] for _, rows in studies for each in rows.values()]
         self.has_finalists = bool(told)
         self.has_report = self.has_finalists and bool(columns_of(answer, aim))
         self.has_against = any(one.against for one in told)
@@ -79,14 +81,26 @@ class _Column:
         values += [value for study, rows in studies if not rows for _, value in reached(study, place)]
         self.beside = tuple(value for value in values if value is not None)
 
-    def headings(self) -> list[Heading]:
-        """What stands above them."""
+    @property
+    def fresh_seeds(self) -> list[int]:
+        """How many fresh seeds each row has on *select*."""
+        return [one.fresh.seeds for one in self.told if one.fresh]
+
+    @property
+    def report_seeds(self) -> list[int]:
+        """How many runs each row has on *report*."""
+        return [one.reported.seeds for one in self.told if one.reported]
+
+    def headings(self, is_one_of_many: bool) -> list[Heading]:
+        """What stands above them; the aim's name where there are several, else the caption has it."""
         remark = "less is better" if self.aim.direction == "min" else ""
-        told = [("trial's seed", "select")]
-        told += [("fresh seeds", "select"), ("gap", "select")] if self.has_finalists else []
-        told += [("fresh seeds", "report")] if self.has_report else []
+        told = [("own seed", "select")]
+        told += [("fresh", "select"), ("gap", "select")] if self.has_finalists else []
+        told += [("fresh", "report")] if self.has_report else []
         told += [("to default", "report")] if self.has_against else []
-        return [Heading(self.aim.name, metric, where=where, remark=remark) for metric, where in told]
+        if is_one_of_many:
+            return [Heading(self.aim.name, metric, where=where, remark=remark) for metric, where in told]
+        return [Heading(where, metric, remark=remark) for metric, where in told]
 
     def text(self, value: float, signed: bool = False) -> str:
         """A number, with as many decimals as its column."""
@@ -101,19 +115,20 @@ class _Column:
         ]
         made += [self._fresh(one, notes), self._gap(one, notes)]
         made += [self._reported(one, notes)] if self.has_report else []
-        return made + ([self._against(one)] if self.has_against else [])
+        return made + ([self._against(one, notes)] if self.has_against else [])
 
     def holes(self, reason: str, notes: Footnotes) -> list[Slot]:
         """As many empty ones as there are columns after the first."""
-        return [Slot(HOLE, notes=notes([reason])) for _ in self.headings()[1:]]
+        return [Slot(HOLE, notes=notes([reason])) for _ in self.headings(False)[1:]]
 
     def _fresh(self, one: Held, notes: Footnotes) -> Slot:
         if one.fresh is None:
             return Slot(HOLE, notes=notes(["fresh seeds are not scored yet"]))
         if one.fresh.seeds == 1:
             return Slot(self.text(one.fresh.value), notes=notes(["one seed: how much seeds vary is not known"]))
-        if one.fresh.high == one.fresh.low:
-            return Slot(self.text(one.fresh.value))
+        if one.fresh.high - one.fresh.low <= NO_SPREAD * abs(one.fresh.value):
+            # what a recipe costs is the same with every seed: that is no luck
+            return Slot(self.text(one.fresh.value), notes=notes([ALIKE] if self.aim.tasks else []))
         if self.aim.is_share:
             return Slot(estimate_text(one.fresh))
         return Slot(f"{self.text(one.fresh.value)} ±{self.text((one.fresh.high - one.fresh.low) / 2)}")
@@ -121,18 +136,20 @@ class _Column:
     def _gap(self, one: Held, notes: Footnotes) -> Slot:
         if one.gap is None:
             return Slot(HOLE, notes=notes(["it takes both values"]))
-        return Slot(f"{self.text(one.gap, True)}{f', {BEYOND}' if one.is_beyond else ''}")
+        return Slot(self.text(one.gap, True), notes=notes([BEYOND] if one.is_beyond else []))
 
     def _reported(self, one: Held, notes: Footnotes) -> Slot:
         if one.reported is None:
             return Slot(HOLE, notes=notes([one.reason or "no score"]))
         return Slot(estimate_text(one.reported), notes=notes(one.notes))
 
-    def _against(self, one: Held) -> Slot:
+    def _against(self, one: Held, notes: Footnotes) -> Slot:
         if one.against is None:
             return Slot(HOLE)
+        is_single = one.against.seeds == 1
+        marks = notes(["one seed: the interval is over test images only"] if is_single else [])
         remark = unresolved_text(1.0 if one.corrected is None else one.corrected)
-        return Slot(difference_text(one.against), is_unresolved=not one.is_resolved, remark=remark)
+        return Slot(difference_text(one.against), is_unresolved=not one.is_resolved, notes=marks, remark=remark)
 
 
 def _unheld(study: Searched, columns: Sequence[_Column], notes: Footnotes, has_default: bool) -> list[Line]:
@@ -154,26 +171,36 @@ def _unheld_line(trial: Tried, columns: Sequence[_Column], notes: Footnotes) -> 
     return Line(trial_name(trial), None, tuple(slots))
 
 
-def _caption(answer: Answer, aims: Sequence[Aim], studies: Sequence[Searched], has_finalists: bool) -> str:
+def _caption(answer: Answer, aims: Sequence[Aim], columns: Sequence[_Column], has_finalists: bool) -> str:
+    """What it takes to read the table, in a few lines of a terminal; `notes_of` say the rest."""
     unit = "Percent." if all(aim.is_share for aim in aims) else "Shares in percent, the rest in its own unit."
-    sentences = [
-        unit,
-        *map(_aim_told, aims),
-        "Trial's seed: on select, with the one seed of all trials; trials were chosen by this value, so that it is the "
-        "winner's luck too.",
-    ]
-    if has_finalists:
-        sentences.append(
-            "Fresh seeds: the same recipe trained anew with seeds that no trial had; on select ± half of a 95 % t "
-            "interval over seeds alone. Gap: fresh seeds' mean minus the trial's value; "
-            f"{BEYOND}: more than one further seed would be off, 19 times of 20, by the spread of the fresh ones."
-        )
-        sentences += _report_told(answer, aims)
-    else:
-        sentences.append("Nothing was run with fresh seeds yet: how much of it is luck is not known.")
-    sentences += [f"{f'{study.cell}: ' if study.cell else ''}{counted(study)}." for study in studies]
-    sentences += [f"{begun('; '.join(words))}." for words in dict.fromkeys(study.told for study in studies) if words]
+    sentences = [unit, *map(_aim_told, aims)]
+    if not has_finalists:
+        sentences.append("Own seed: the trial's, which is the winner's luck too; nothing was run with fresh seeds yet.")
+        return " ".join(sentences)
+    sentences.append(
+        "Own seed: the trial's, by which it was chosen. Fresh: seeds that no trial had"
+        f"{_over([one.fresh_seeds for one in columns])}. Gap: fresh minus own."
+    )
+    if any(columns_of(answer, aim) for aim in aims):
+        images = _over_images([one.report_seeds for one in columns])
+        sentences.append(f"Report: test images that the search never saw, {images}. To default: paired.")
     return " ".join(sentences)
+
+
+def _over(counts: Sequence[Sequence[int]]) -> str:
+    """What the intervals on *select* are over, where there are any."""
+    many = max((count for told in counts for count in told), default=0)
+    return ", ± half of a 95 % t interval over them" if many > 1 else ", one a row: how much seeds vary is not known"
+
+
+def _over_images(counts: Sequence[Sequence[int]]) -> str:
+    """What the intervals on *report* are over: seeds too where a row has several, as the tables of scores say it."""
+    told = [count for each in counts for count in each]
+    if max(told, default=0) < 2:
+        return "± half of a 95 % bootstrap interval over test images only (one run a row)"
+    single = "; rows of one run: over test images only" if min(told) == 1 else ""
+    return f"± half of a 95 % interval over seeds and test images{single}"
 
 
 def _aim_told(aim: Aim) -> str:
@@ -184,14 +211,25 @@ def _aim_told(aim: Aim) -> str:
     return f"{begun(aim.name)}: {over} by probe {aim.probe}{less}."
 
 
-def _report_told(answer: Answer, aims: Sequence[Aim]) -> list[str]:
-    columns = [column for aim in aims for column in columns_of(answer, aim).values()]
-    if not columns:
-        return []
-    one = columns[0]
-    return [
-        "Report: the same runs on test images that the search never saw, ± half of a 95 % interval over seeds and test "
-        "images; to default: against the recipe as it stands, paired by seed and test image, each interval by itself, "
-        "unresolved where p ≥ .05 after Holm's correction over these comparisons. "
-        f"Protocol {one.protocol}, bands {one.bands}, {one.weights} weights."
-    ]
+def notes_of(answer: Answer) -> tuple[str, ...]:
+    """How the tables are to be read and what was tried, for whoever has the page."""
+    studies = [study for study in answer.searched if study.trials]
+    told = [f"{f'{study.cell}: ' if study.cell else ''}{counted(study)}." for study in studies]
+    told.append(
+        "A trial's own seed is the one seed of all trials: they were chosen by what they reached with it on select, so "
+        "that it is the winner's luck too."
+    )
+    if any(is_held(study) for study in studies):
+        told.append(
+            "Fresh seeds are of the same recipe trained anew; their interval on select is over seeds alone. The gap is "
+            "their mean minus the trial's value."
+        )
+    columns = [column for study in studies for aim in study.aims for column in columns_of(answer, aim).values()]
+    if columns and any(is_held(study) for study in studies):
+        one = columns[0]
+        told.append(
+            "Differences on report are paired by seed and by test image, each interval by itself; unresolved: p ≥ .05 "
+            "after Holm's correction over these comparisons. "
+            f"Protocol {one.protocol}, bands {one.bands}, {one.weights} weights."
+        )
+    return tuple(dict.fromkeys(told))

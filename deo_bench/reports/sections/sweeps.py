@@ -45,7 +45,9 @@ def sections(answer: Answer) -> list[Section]:
         return []
     histories = [Drawing(f"history{end}", partial(history_figure, it), _history_caption(it)) for it, _, end in studies]
     tables = (*finalists.grids(answer), *settings.grids(answer.searched))
-    found = Section(FOUND, (*tables, *histories), texts=tuple(best_settings(answer).values()))
+    found = Section(
+        FOUND, (*tables, *histories), finalists.notes_of(answer), texts=tuple(best_settings(answer).values())
+    )
     notes = tuple(dict.fromkeys(note for one in studies for note in _notes(one)))
     parts: list[Drawing | Grid] = [drawing for one in studies for drawing in _drawings(one)]
     parts += _importance_grids(studies)
@@ -68,7 +70,9 @@ def _history_caption(study: Searched) -> str:
             "and not the aim itself where another probe reads that."
         )
     if any(seeds for finalist in study.finalists for seeds in finalist.fresh):
-        told.append("Rings: trials that were run with fresh seeds, on a line to the mean of these.")
+        most = max(len(seeds) for finalist in study.finalists for seeds in finalist.fresh)
+        mean = "the mean of these" if most > 1 else "what the one fresh seed gave"
+        told.append(f"Rings: trials that were run with fresh seeds, on a line to {mean}.")
     if len(study.aims) == 2:
         told.append("The front is of the values at the trial's seed, too.")
     return " ".join(told)

@@ -52,7 +52,7 @@ def test_finalists_stand_with_both_values_and_the_gap(fake: FakeStore, scope: Sc
     made = reported(fake, scope, study)
     grid = sections(made)[FOUND].grids[0]
     assert [heading.metric for heading in grid.headings] == [
-        "trial's seed", "fresh seeds", "gap", "fresh seeds", "to default",
+        "own seed", "fresh", "gap", "fresh", "to default",
     ]  # fmt: skip
     best = study.finalists[1]
     seeds = list(best.fresh[0].values())
@@ -63,11 +63,11 @@ def test_finalists_stand_with_both_values_and_the_gap(fake: FakeStore, scope: Sc
     assert told[2].split(",")[0] == f"{100 * (sum(seeds) / 3 - float(best.searched[0] or 0)):+.1f}"
     assert told[3].startswith("62.2 ±") and told[4].startswith("+10.3 [")
     assert table(made)["default"][4] == "–" and [line.runs for line in grid.lines] == [3] * 4
-    for words in (
-        "40 of 40 trials made (30 finished, 8 pruned, 2 failed; 1 cost nothing", "Sampler TPE (seed 0); pruner median",
-        "winner's luck", "budget 2,000 steps",
-    ):  # fmt: skip
-        assert words in grid.caption
+    notes = " ".join(sections(made)[FOUND].notes)
+    for words in ("40 of 40 trials made (30 finished, 8 pruned, 2 failed; 1 cost nothing", "winner's luck", "Holm"):
+        assert words in notes
+    assert "Sampler TPE (seed 0); pruner median; budget 2,000 steps" in sections(made)[FOUND].grids[1].caption
+    assert "over seeds and test images." in " ".join(grid.caption.split("only").pop().split()), grid.caption
     assert made.sections.index(sections(made)[FOUND]) == 1, "right after the scores"
 
 
@@ -77,9 +77,54 @@ def test_a_gap_beyond_the_seeds_spread_is_called_so(fake: FakeStore, scope: Scop
     far = replace(best, searched=(0.8,), fresh=({0: 0.6, 1: 0.601, 2: 0.599},))
     near = replace(best, row="trial near", fresh=({0: 0.6, 1: 0.7, 2: 0.65},))
     made = reported(fake, scope, replace(study, finalists=(study.finalists[0], far, near)))
-    assert table(made)[far.row][2] == "-20.0, beyond" and "beyond" not in table(made)["trial near"][2]
+    grid = sections(made)[FOUND].grids[0]
+    gaps = {line.label: line.slots[2] for line in grid.lines}
+    assert gaps[far.row].text == "-20.0" and not gaps["trial near"].notes
+    assert [grid.footnotes[note - 1].split(":")[0] for note in gaps[far.row].notes] == [
+        "beyond the spread of its seeds"
+    ]
     lucky = reported(fake, scope, replace(study, finalists=(study.finalists[0], far)))
     assert "gap -20.0, beyond the spread of its seeds" in in_short(lucky.answer)[0]
+
+
+def test_one_seed_is_called_one_seed(fake: FakeStore, scope: Scope) -> None:
+    rows = (Finalist("default", None, (0.58,), ({0: 0.57},)), Finalist("trial 7", 7, (0.66,), ({0: 0.62},)))
+    entries = [fake.cell("default", [0.5]), fake.cell("trial 7", [0.6])]
+    study = studies.study(12, finalists=rows)
+    made = make_report(ReportSpec(), entries, scope, fake.root, searched=(study,))
+    found = sections(made)[FOUND]
+    grid = found.grids[0]
+    assert "over test images only (one run a row)" in grid.caption and "seeds and test images" not in grid.caption
+    assert "one a row: how much seeds vary is not known" in grid.caption
+    notes = [grid.footnotes[note - 1] for note in grid.lines[1].slots[4].notes]
+    assert notes == ["one seed: the interval is over test images only"]
+    assert "what the one fresh seed gave" in found.drawings[0].caption
+
+
+def test_seeds_that_agree_show_no_interval(fake: FakeStore, scope: Scope) -> None:
+    rows = (
+        Finalist("default", None, (0.58,), ({0: 0.083, 1: 0.083, 2: 0.083},)),
+        Finalist("trial 7", 7, (0.1,), ({},)),
+    )
+    grid = sections(reported(fake, scope, studies.study(12, finalists=rows)))[FOUND].grids[0]
+    slot = grid.lines[0].slots[1]
+    assert slot.text == "8.3" and [grid.footnotes[note - 1][:27] for note in slot.notes] == [
+        "the seeds agree to the digit"[:27]
+    ]
+
+
+def test_the_table_of_finalists_fits_eighty_columns(fake: FakeStore, scope: Scope, tmp_path: Path) -> None:
+    made = reported(fake, scope, studies.study(40))
+    grid = sections(made)[FOUND].grids[0]
+    console = Console(width=80, record=True, file=(tmp_path / "said").open("w"))
+    console.print(terminal(replace(made, sections=(Section(FOUND, (grid,)),)), False, 80))
+    said = console.export_text().splitlines()
+    assert sum(line.strip().startswith("default") for line in said) == 1, "the table is cut in two"
+    assert [line.split()[:2] for line in said if line.strip().startswith("trial")] == [
+        ["trial", str(one.number)] for one in studies.study(40).finalists[1:]
+    ], "a label is broken"
+    assert len(said[next(n for n, line in enumerate(said) if line.startswith("Percent.")) :]) <= 6
+    assert studies.KNN.name not in [line for heading in grid.headings for line in heading.lines]
 
 
 def of_two(default: float, tried: float, **fields: Any) -> Searched:
@@ -161,7 +206,7 @@ def test_a_sweep_under_way_shows_the_best_so_far_and_claims_nothing(fake: FakeSt
     made = reported(fake, scope, study)
     rows = table(made)
     assert len(rows) == 4 and all(len(slots) == 1 for slots in rows.values())
-    assert "Nothing was run with fresh seeds yet" in sections(made)[FOUND].grids[0].caption
+    assert "nothing was run with fresh seeds yet" in sections(made)[FOUND].grids[0].caption
     assert any("under way" in note for note in sections(made)[HOW].notes)
     assert in_short(made.answer)[0].startswith("Sweep, under way: 18 of 40 trials made (")
     assert "best so far is trial" in in_short(made.answer)[0]
