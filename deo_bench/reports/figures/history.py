@@ -20,13 +20,15 @@ from deo_bench.reports.figures.trials import (
     limits,
     ringed,
     sample,
+    set_numbers,
     set_values,
     shown,
     titled,
+    titled_with_unit,
     unit,
 )
 from deo_bench.reports.found import fresh_estimate
-from deo_bench.reports.searched import Searched
+from deo_bench.reports.searched import Searched, Tried
 from deo_bench.reports.trials import last_measured, reached, running_best, sign, states_of, value_of
 
 if TYPE_CHECKING:
@@ -38,9 +40,6 @@ _MOST_ACROSS = 3
 _ALONE, _PANEL, _HEAD, _FOOT = 2.1, 1.9, 0.28, 0.25
 _HANDLE = 1.8
 _BOTTOM = 0.03
-_NEAR = 0.14
-_SIDES = ((5, 4), (5, -9), (-5, -9), (-5, 4))
-"""Share of a panel within which points are neighbours; where their numbers stand, in points."""
 _LINE: dict[str, Any] = {"color": "0.25", "linewidth": 1.1}
 _FRESH: dict[str, Any] = {"color": "black", "linewidth": 0.8}
 
@@ -80,7 +79,7 @@ def _panel(axes: Axes, searched: Searched, place: int) -> None:
     axes.set_title(titled(aim), loc="left", parse_math=False)
     axes.grid(axis="y", color="0.92", linewidth=0.6)
     axes.set_xlabel("trial")
-    axes.set_ylabel(unit(aim))
+    axes.set_ylabel(unit(aim), parse_math=False)
     set_values(axes, aim)
     points = reached(searched, place)
     numbers = [trial.number for trial in searched.trials]
@@ -122,10 +121,20 @@ def _stopped(axes: Axes, searched: Searched, place: int) -> list[float]:
 
 def _fresh(axes: Axes, searched: Searched, place: int) -> list[float]:
     """The means of fresh seeds beside the finalists, each on a line to what its trial had; the values drawn."""
+    drawn = []
+    for number, value, mean in _means(searched, place):
+        axes.plot([number] * 2, [value, mean], zorder=3, label="fresh", **_FRESH)
+        axes.plot([number], [mean], "_", color="black", markersize=7, markeredgewidth=1.3, zorder=5)
+        drawn.append(mean)
+    return drawn
+
+
+def _means(searched: Searched, place: int) -> list[tuple[int, float, float]]:
+    """Number, value and mean over fresh seeds of the finalists that have both, as an axis has them."""
     import numpy as np
 
     aim, by_number = searched.aims[place], {trial.number: trial for trial in searched.trials}
-    drawn = []
+    made = []
     for finalist in searched.finalists:
         trial = by_number.get(finalist.number if finalist.number is not None else _default(searched))
         seeds = finalist.fresh[place] if place < len(finalist.fresh) else {}
@@ -133,11 +142,8 @@ def _fresh(axes: Axes, searched: Searched, place: int) -> list[float]:
         value = value_of(trial, place) if trial else None
         if trial is None or mean is None or value is None:
             continue
-        ends = [shown(aim, value), shown(aim, mean.value)]
-        axes.plot([trial.number] * 2, ends, zorder=3, label="fresh", **_FRESH)
-        axes.plot([trial.number], ends[1:], "_", color="black", markersize=7, markeredgewidth=1.3, zorder=5)
-        drawn.append(ends[1])
-    return drawn
+        made.append((trial.number, shown(aim, value), shown(aim, mean.value)))
+    return made
 
 
 def _default(searched: Searched) -> int:
@@ -160,22 +166,44 @@ def _at_the_bottom(axes: Axes, searched: Searched, has_values: bool) -> None:
                       **mark)  # fmt: skip
 
 
+def _pairs(searched: Searched) -> list[tuple[Tried, float, float]]:
+    """The trials that have both values."""
+    pairs = [(trial, value_of(trial, 0), value_of(trial, 1)) for trial in searched.trials]
+    return [(trial, x, y) for trial, x, y in pairs if x is not None and y is not None]
+
+
 def _has_front(searched: Searched) -> bool:
-    return any(None not in (value_of(trial, 0), value_of(trial, 1)) for trial in searched.trials)
+    return bool(_pairs(searched))
+
+
+def _unbeaten(searched: Searched) -> list[tuple[float, float]]:
+    """The pairs of values that nothing beats in both, in order."""
+    (first, second), told = searched.aims[:2], _pairs(searched)
+    kept = front([-sign(first) * x for _, x, _ in told], [sign(second) * y for _, _, y in told])
+    return [told[place][1:] for place in kept]
+
+
+def _fresh_pairs(axes: Axes, searched: Searched) -> None:
+    """The means of fresh seeds in both aims, each on a line from what its trial had."""
+    ends = [{number: told for number, *told in _means(searched, place)} for place in range(2)]
+    for number in ends[0].keys() & ends[1].keys():
+        xs, ys = ends[0][number], ends[1][number]
+        axes.plot(xs, ys, zorder=3, label="fresh", **_FRESH)
+        axes.plot(xs[1:], ys[1:], "_", color="black", markersize=7, markeredgewidth=1.3, zorder=5, label="mean")
 
 
 def _front(axes: Axes, searched: Searched) -> None:
     """One aim against the other, and what nothing beats in both."""
     first, second = searched.aims[:2]
-    pairs = [(trial, value_of(trial, 0), value_of(trial, 1)) for trial in searched.trials]
-    told = [(trial, x, y) for trial, x, y in pairs if x is not None and y is not None]
-    kept = front([-sign(first) * x for _, x, _ in told], [sign(second) * y for _, _, y in told])
-    best = [(shown(first, told[place][1]), shown(second, told[place][2])) for place in kept]
+    told = _pairs(searched)
+    best = [(shown(first, x), shown(second, y)) for x, y in _unbeaten(searched)]
     steps = [
         best[0],
         *(point for before, after in pairwise(best) for point in _corner(before, after)),
     ]
-    axes.plot([x for x, _ in steps], [y for _, y in steps], zorder=2, color="0.45", linewidth=1.0, label="front")
+    if len(best) > 1:
+        axes.plot([x for x, _ in steps], [y for _, y in steps], zorder=2, color="0.45", linewidth=1.0, label="front")
+    _fresh_pairs(axes, searched)
     xs, ys = [shown(first, x) for _, x, _ in told], [shown(second, y) for _, _, y in told]
     axes.plot(xs, ys, zorder=4, label="finished", **dot(len(told)))
     final: dict[int, tuple[float, float]] = {}
@@ -186,26 +214,13 @@ def _front(axes: Axes, searched: Searched) -> None:
             axes.plot([x], [y], zorder=6, label="finalist", **RING)
             final[trial.number] = x, y
     axes.set_title("one against the other", loc="left")
-    axes.set_xlabel(f"{titled(first)} ({unit(first)})", parse_math=False)
-    axes.set_ylabel(f"{titled(second)} ({unit(second)})", parse_math=False)
+    axes.set_xlabel(titled_with_unit(first), parse_math=False)
+    axes.set_ylabel(titled_with_unit(second), parse_math=False)
     axes.grid(color="0.92", linewidth=0.6)
     set_values(axes, first, "x")
     set_values(axes, second)
     axes.margins(0.12)
-    _numbers(axes, final)
-
-
-def _numbers(axes: Axes, final: dict[int, tuple[float, float]]) -> None:
-    """The finalists' numbers beside their points, of neighbours on other sides."""
-    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-    taken: list[tuple[float, float, int]] = []
-    for number, (x, y) in final.items():
-        across, up = (x - left) / (right - left), (y - low) / (high - low)
-        beside = {side for there, above, side in taken if max(abs(there - across), abs(above - up)) < _NEAR}
-        side = next((place for place in range(len(_SIDES)) if place not in beside), 0)
-        taken.append((across, up, side))
-        axes.annotate(str(number), (x, y), _SIDES[side], fontsize=6, textcoords="offset points", zorder=7,
-                      ha="left" if _SIDES[side][0] > 0 else "right")  # fmt: skip
+    set_numbers(axes, final)
 
 
 def _corner(before: tuple[float, float], after: tuple[float, float]) -> list[tuple[float, float]]:
@@ -234,6 +249,6 @@ def _told(searched: Searched) -> dict[str, Artist]:
         told["failed"] = sample(LOST)
     if count["running"]:
         told["under way"] = sample(UNDER_WAY)
-    if len(searched.aims) == 2 and _has_front(searched):
+    if len(searched.aims) == 2 and _has_front(searched) and len(_unbeaten(searched)) > 1:
         told["front: nothing is better in both"] = Line2D([], [], color="0.45", linewidth=1.0)
     return told

@@ -38,7 +38,6 @@ _BELOW = -0.16
 _PASSED = (0, (2, 1.6))
 _APART = 0.04
 _LETTERS = 6.5
-_BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
 
 
 def parallel_figure(searched: Searched, axes: Sequence[Axis]) -> Figure:
@@ -95,13 +94,16 @@ def _aim(panel: Axes, place: int, aim: Aim, values: Sequence[float], letters: in
 
 
 def _upright(panel: Axes, place: int, name: str, ticks: Sequence[tuple[float, str]], is_bold: bool = False) -> None:
+    from matplotlib.patheffects import withStroke
+
     panel.plot([place, place], [0, 1], color="0.2", linewidth=1.4 if is_bold else 0.9, zorder=5)
     panel.annotate(name, (place, 1), (0, 5), textcoords="offset points", ha="center", va="bottom", fontsize=_LETTERS,
                    fontweight="bold" if is_bold else "normal", parse_math=False)  # fmt: skip
     for height, text in ticks:
         panel.plot([place - 0.03, place + 0.03], [height] * 2, color="0.2", linewidth=0.8, zorder=5)
         panel.annotate(text, (place, height), (-3.5, 0), textcoords="offset points", ha="right", va="center",
-                       fontsize=6, zorder=6, bbox=_BOX, parse_math=False)  # fmt: skip
+                       fontsize=6, zorder=6, parse_math=False,
+                       path_effects=[withStroke(linewidth=1.2, foreground="white", alpha=0.6)])  # fmt: skip
 
 
 def _height(axis: Axis, value: float, bounds: tuple[float, float]) -> float:
@@ -139,7 +141,7 @@ def _lines(panel: Axes, searched: Searched, trials: Sequence[Tried], axes: Seque
     import matplotlib as mpl
 
     made, colours = heights(searched, trials, axes), mpl.colormaps[MAP]
-    final = ringed(searched)
+    final = _rerun(searched)
     for height, trial in zip(made, trials, strict=True):
         shade = height[len(axes)]
         looks: dict[str, Any] = {
@@ -151,12 +153,19 @@ def _lines(panel: Axes, searched: Searched, trials: Sequence[Tried], axes: Seque
         if trial.number in final:
             looks |= {"linewidth": 1.9, "alpha": 1.0, "zorder": 4}
         if trial.is_default:
-            looks |= {"color": AS_IT_STANDS, "linewidth": 1.6, "alpha": 1.0, "zorder": 4.1}
-            _line(panel, height, looks | {"color": "black", "linewidth": 2.6, "zorder": 4}, past=False)
+            looks |= {"color": AS_IT_STANDS, "alpha": 1.0, "zorder": 4.1}
+            edged = {"color": "black", "linewidth": looks["linewidth"] + 1.0, "zorder": 4}
+            _line(panel, height, looks | edged, past=False)
             panel.plot(np.arange(len(height)), height, zorder=7, **AS_IT_IS)
         _line(panel, height, looks)
     ends = {trial.number: height[-1] for height, trial in zip(made, trials, strict=True) if trial.number in final}
     _numbers(panel, made.shape[1] - 1, {number: end for number, end in ends.items() if np.isfinite(end)})
+
+
+def _rerun(searched: Searched) -> set[int]:
+    """Numbers of the trials that were run with fresh seeds, the recipe as it stands among them where it was."""
+    is_default_run = any(one.number is None and any(one.fresh) for one in searched.finalists)
+    return ringed(searched) | {trial.number for trial in searched.trials if trial.is_default and is_default_run}
 
 
 def _numbers(panel: Axes, place: int, ends: dict[int, float]) -> None:
@@ -191,9 +200,9 @@ def _told(searched: Searched, trials: Sequence[Tried], axes: Sequence[Axis]) -> 
     }
     if any(trial.is_default for trial in trials):
         told["the recipe as it stands"] = Line2D(
-            [], [], **AS_IT_IS | {"color": AS_IT_STANDS, "linestyle": "-", "linewidth": 1.6}
+            [], [], **AS_IT_IS | {"color": AS_IT_STANDS, "linestyle": "-", "linewidth": 1.2}
         )
-    if ringed(searched):
+    if _rerun(searched):
         told["thick, with its number: run with fresh seeds"] = Line2D([], [], color="0.3", linewidth=1.9)
     if _has_gap(axes, trials):
         told["broken: past a path that is not in force"] = Line2D([], [], color="0.3", linewidth=0.9, linestyle=_PASSED)

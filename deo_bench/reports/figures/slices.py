@@ -17,9 +17,11 @@ from deo_bench.reports.figures.trials import (
     entitle,
     lies_at,
     limits,
+    only_of,
     path_title,
     ringed,
     sample,
+    set_numbers,
     set_path,
     set_values,
     shown,
@@ -55,7 +57,8 @@ def slices_figure(searched: Searched, place: int, paths: Sequence[Axis]) -> Figu
     told = _told(searched, [trial for trial, _ in points])
     height = ENTITLED * bool(searched.cell) + down * (_PANEL + _HEAD) + _FOOT + height_below(list(told), _HANDLE)
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    colours = ScalarMappable(Normalize(0, max((trial.number for trial in searched.trials), default=0) or 1), _shades())
+    numbers = [trial.number for trial, _ in points] or [0]
+    colours = ScalarMappable(Normalize(min(numbers), max(numbers) + (max(numbers) == min(numbers))), _shades())
     panels = figure.subplots(down, across, squeeze=False, sharey=True)
     for number, axes in enumerate(panels.flat):
         if number >= len(paths):
@@ -63,7 +66,7 @@ def slices_figure(searched: Searched, place: int, paths: Sequence[Axis]) -> Figu
             continue
         _panel(axes, searched, place, paths[number], points, colours, _LETTERS // across - 6)
         if number % across == 0:
-            axes.set_ylabel(unit(searched.aims[place]))
+            axes.set_ylabel(unit(searched.aims[place]), parse_math=False)
     bar = figure.colorbar(colours, ax=panels, label="trial", aspect=14 * down, pad=0.015, fraction=0.03)
     bar.outline.set_visible(False)
     bar.locator = MaxNLocator(6, integer=True, steps=[1, 2, 5, 10])
@@ -91,6 +94,9 @@ def _panel(
     axes.grid(axis="y", color="0.92", linewidth=0.6)
     axes.tick_params(axis="both", labelsize=6.5)
     set_path(axes, path, trials, letters)
+    for choice, words in only_of(path, searched.trials).items():
+        axes.text(choice, 0.5, words, transform=axes.get_xaxis_transform(), rotation=90, ha="center", va="center",
+                  fontsize=6, color="0.45")  # fmt: skip
     there = [
         (trial, lies_at(path, trial, at), shown(aim, value))
         for trial, value in points
@@ -108,6 +114,7 @@ def _panel(
     axes.plot([x for _, x, _ in final], [y for *_, y in final], zorder=6, label="finalist", **RING)
     set_values(axes, aim)
     axes.set_ylim(*limits([shown(aim, value) for _, value in points]))
+    set_numbers(axes, {trial.number: (x, y) for trial, x, y in final})
 
 
 def _told(searched: Searched, trials: Sequence[Tried]) -> dict[str, Artist]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import floor, log10
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,7 +10,7 @@ from deo_bench.reports.figures.heat import wrapped
 from deo_bench.reports.figures.scales import short
 from deo_bench.reports.palette import AS_IT_STANDS, FAILED, PRUNED, TRIED
 from deo_bench.reports.searched import Aim, Axis, Searched, Tried
-from deo_bench.reports.trials import bounds_of, factor, in_force
+from deo_bench.reports.trials import bounds_of, factor, in_force, position
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -24,6 +24,9 @@ _MANY = 80
 _GOLDEN = 0.6180339887
 _WIDE = 0.44
 _LEAST = 0.004
+_NEAR = 0.14
+_SIDES = ((5, 4), (5, -9), (-5, -9), (-5, 4))
+"""Share of a panel within which points are neighbours; where their numbers stand, in points."""
 ENTITLED = 0.22
 """Inches that the name of a cell takes."""
 
@@ -68,8 +71,28 @@ def ringed(searched: Searched) -> set[int]:
 
 
 def unit(aim: Aim) -> str:
-    """What an aim's axis is in: `percent`, or the aim's own unit."""
-    return "percent" if aim.is_share else "own unit"
+    """What stands beside an aim's axis: `percent`, or what is counted."""
+    return "percent" if aim.is_share else aim.name
+
+
+def titled_with_unit(aim: Aim) -> str:
+    """An aim beside an axis of a panel that has no title of its own."""
+    return f"{titled(aim)} (percent)" if aim.is_share else titled(aim)
+
+
+def only_of(axis: Axis, trials: Sequence[Tried]) -> dict[int, str]:
+    """Of choices that no finished trial had what became of those that had them: `only pruned`."""
+    there: dict[int, set[str]] = {}
+    for trial in trials:
+        at = position(axis, trial) if axis.choices else None
+        if at is not None:
+            there.setdefault(int(at), set()).add(trial.state)
+    words = {"pruned": "pruned", "failed": "failed", "running": "under way"}
+    return {
+        at: f"only {' or '.join(word for state, word in words.items() if state in states)}"
+        for at, states in there.items()
+        if "complete" not in states
+    }
 
 
 def titled(aim: Aim) -> str:
@@ -137,6 +160,20 @@ def path_title(axis: Axis, trials: Sequence[Tried], letters: int) -> str:
     held = len(in_force(axis, trials))
     name = wrapped(axis.name, letters)
     return name if held == len(trials) else f"{name}\n(in force in {held} of {len(trials)})"
+
+
+def set_numbers(axes: Axes, final: Mapping[int, tuple[float, float]]) -> None:
+    """The finalists' numbers beside their points, of neighbours on other sides."""
+    axes.autoscale_view()
+    place_in = axes.transScale + axes.transLimits
+    taken: list[tuple[float, float, int]] = []
+    for number, (x, y) in final.items():
+        across, up = (float(at) for at in place_in.transform((x, y)))
+        beside = {side for there, above, side in taken if max(abs(there - across), abs(above - up)) < _NEAR}
+        side = next((place for place in range(len(_SIDES)) if place not in beside), 0)
+        taken.append((across, up, side))
+        axes.annotate(str(number), (x, y), _SIDES[side], fontsize=6, textcoords="offset points", zorder=7,
+                      ha="left" if _SIDES[side][0] > 0 else "right")  # fmt: skip
 
 
 def shown(aim: Aim, value: float) -> float:

@@ -15,7 +15,7 @@ from deo_bench.reports.wording import begun, difference_text, estimate_text, num
 
 BEYOND = "beyond the spread of its seeds: more than one further seed would be off, 19 times of 20"
 ALIKE = "the seeds agree to the digit: their spread is not known from so few"
-_WORDS = {"pruned": "pruned", "failed": "failed", "running": "under way"}
+WORDS = {"pruned": "pruned", "failed": "failed", "running": "under way"}
 _NO_VALUE = {
     "running": "its trial is under way",
     "pruned": "its trial was pruned",
@@ -30,7 +30,7 @@ Studies = Sequence[tuple[Searched, Mapping[str, tuple[Held, ...]]]]
 def counted(study: Searched) -> str:
     """`40 of 40 trials made (27 finished, 11 pruned, 2 failed; 1 cost nothing, since its run was there already)`."""
     count = states_of(study)
-    others = [f"{count[state]} {word}" for state, word in _WORDS.items() if count[state]]
+    others = [f"{count[state]} {word}" for state, word in WORDS.items() if count[state]]
     free = sum(trial.cost_nothing for trial in study.trials)
     nothing = f"; {free} cost nothing, since {'its run was' if free == 1 else 'their runs were'} there already"
     told = ", ".join([f"{count['complete']} finished", *others])

@@ -91,7 +91,7 @@ def _drawings(one: Measured) -> list[Drawing]:
     caption = (
         f"{_of(study)}A line a finished trial ({count}), over the values that were tried to what it reached on select "
         "with its one seed, the better the higher. Lines bunch where the sampler went: few others are no evidence "
-        f"against them.{left}"
+        f"against them.{_ASIDE * any(axis.choices for axis in axes)}{left}"
     )
     return [*made, Drawing(f"parallel{end}", partial(parallel_figure, study, axes), caption), *_slices(one)]
 
@@ -106,11 +106,22 @@ def _slices(one: Measured) -> list[Drawing]:
             continue
         caption = (
             f"{_of(study)}{begun(aim.name)}{' on select' * bool(aim.tasks)}, at the trial's seed, against each path's "
-            f"values. Points lie where the sampler went, and other paths move along: a slope is no effect of one.{left}"
+            f"values. Points lie where the sampler went, and other paths move along: a slope is no effect of one."
+            f"{_left_out(study)}{_ASIDE * any(axis.choices for axis in axes)}{left}"
         )
         name = f"slices{end}-{_FIGURES[place % len(_FIGURES)]}" if len(study.aims) > 1 else f"slices{end}"
         made.append(Drawing(name, partial(slices_figure, study, place, axes), caption))
     return made
+
+
+_ASIDE = " Within a choice trials stand a little apart, so that they can be seen: that means nothing."
+
+
+def _left_out(study: Searched) -> str:
+    """Which trials slices do not show."""
+    count = states_of(study)
+    told = [f"{count[state]} {word}" for state, word in finalists.WORDS.items() if count[state]]
+    return f" Finished trials alone; left out: {', '.join(told)}." if told else ""
 
 
 def chosen(axes: Sequence[Axis], measured: Sequence[Importances], most: int) -> tuple[list[Axis], str]:

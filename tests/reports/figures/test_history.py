@@ -63,7 +63,7 @@ def test_where_less_is_better_the_best_goes_down() -> None:
     assert told["best so far"] == [[0, 0.5], [1, 0.4], [6, 0.4]]
     with styled():
         axes = history_figure(made(aims=aims)).axes[0]
-    assert axes.get_ylabel() == "own unit" and "less is better" in axes.get_title(loc="left")
+    assert axes.get_ylabel() == aims[0].name and "less is better" in axes.get_title(loc="left")
     assert (
         axes.get_lines()[-1]
         and next(x for x in axes.lines if x.get_label() == "best so far").get_drawstyle() == "steps-post"
@@ -84,6 +84,22 @@ def test_two_aims_have_a_panel_each_and_one_against_the_other() -> None:
     assert sorted(front["finished"]) == [[40, 5], [50, 10], [55, 40], [60, 30]]
     three = replace(searched, aims=(*searched.aims, replace(studies.KNN, name="third")))
     assert len(lines(replace(three, trials=tuple(replace(t, values=(*t.values, None)) for t in trials)))) == 3
+
+
+def test_a_front_of_one_point_is_no_line_and_fresh_means_stand_in_both_aims() -> None:
+    trials = (
+        Tried(0, "complete", (0.5, 10.0), {}, is_default=True),
+        Tried(1, "complete", (0.6, 5.0), {}),
+    )
+    final = (Finalist("trial 1", 1, (0.6, 5.0), ({0: 0.55, 1: 0.57}, {0: 6.0, 1: 6.0})),)
+    searched = replace(made(), trials=trials, aims=(studies.KNN, studies.PARAMETERS), finalists=final)
+    *_, front = lines(searched)
+    assert "front" not in front and front["fresh"] == [[60, 5], [56, 6]] and front["mean"] == [[56, 6]]
+    with styled():
+        figure = history_figure(searched)
+    (legend,) = figure.legends
+    assert not any("front" in text.get_text() for text in legend.get_texts())
+    assert [axes.get_ylabel() for axes in figure.axes] == ["percent", "parameters", "parameters, less is better"]
 
 
 @pytest.mark.parametrize("state", ["pruned", "failed", "running"])

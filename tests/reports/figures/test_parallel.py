@@ -51,6 +51,19 @@ def test_a_path_that_is_not_in_force_is_passed_below_by_a_broken_line() -> None:
     assert axes.get_ylim()[0] < -0.16
 
 
+def test_labels_cover_no_line_and_what_is_thick_has_its_number() -> None:
+    study = studies.study(20)
+    for is_run in (True, False):
+        final = study.finalists if is_run else study.finalists[1:]
+        with styled():
+            (axes,) = parallel_figure(replace(study, finalists=final), study.axes).axes
+        assert not any(text.get_bbox_patch() for text in axes.texts)
+        numbers = {one.number for one in final if one.number is not None} | ({0} if is_run else set())
+        assert numbers <= {int(text.get_text()) for text in axes.texts if text.get_text().isdigit()}
+        thick = {each.get_linewidth()[0] for each in axes.collections if each.get_zorder() == 4.1}
+        assert thick == {1.9 if is_run else 0.9}, "the default is thick only with a number"
+
+
 def test_one_finished_trial_of_one_value_is_a_line_in_the_middle() -> None:
     made = replace(searched(), trials=MADE[:1])
     assert heights(made, MADE[:1], made.axes)[0, 3:].tolist() == [0.5, 0.5]

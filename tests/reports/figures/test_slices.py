@@ -40,6 +40,26 @@ def test_points_lie_at_values_in_the_spaces_scale() -> None:
     assert rings == {"default": 1, "finalist": 3}
 
 
+def test_a_choice_that_only_pruned_trials_had_is_said_and_colours_run_over_what_is_drawn() -> None:
+    study = studies.categories()
+    axis = study.axes[2]
+    trials = tuple(
+        replace(trial, state="pruned", values=(None,)) if trial.settings[axis.path] == "none" or trial.number > 20
+        else trial
+        for trial in study.trials
+    )  # fmt: skip
+    drawn = [trial.number for trial in trials if trial.state == "complete"]
+    with styled():
+        figure = slices_figure(replace(study, trials=trials), 0, study.axes)
+    told = [[text.get_text() for text in axes.texts if not text.get_text().isdigit()] for axes in figure.axes]
+    assert told[:3] == [[], [], ["only pruned"]]
+    assert figure.axes[2].texts[0].get_position()[0] == axis.choices.index("none")
+    bar = next(axes for axes in figure.axes if axes.get_label() == "<colorbar>")
+    assert bar.get_ylim() == (min(drawn), max(drawn))
+    rings = {text.get_text() for text in figure.axes[0].texts}
+    assert rings == {str(one.number) for one in study.finalists if one.number in drawn}
+
+
 def test_a_wide_but_even_axis_stays_linear() -> None:
     axis = Axis("a", "a", False, 0.0, 1000.0)
     study = studies.study(4, axes=(axis,))

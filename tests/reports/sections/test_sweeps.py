@@ -245,6 +245,12 @@ def test_many_paths_are_cut_to_the_most_important_and_it_is_said(fake: FakeStore
     assert axes == list(study.axes[:4]) and words == " Shown: the first 4 of 15 paths."
 
 
+def test_captions_say_what_is_not_drawn_and_what_lies_aside(fake: FakeStore, scope: Scope) -> None:
+    captions = {one.name: one.caption for one in sections(reported(fake, scope, studies.study(40)))[HOW].drawings}
+    assert "Finished trials alone; left out: 8 pruned, 2 failed." in captions["slices"]
+    assert all("Within a choice trials stand a little apart" in captions[name] for name in ("slices", "parallel"))
+
+
 def test_one_trial_is_no_comparison(fake: FakeStore, scope: Scope) -> None:
     made = reported(fake, scope, studies.study(1))
     assert [drawing.name for section in sections(made).values() for drawing in section.drawings] == ["history"]
