@@ -58,6 +58,12 @@ class Claimed:
         self.deaths += 1
         self._attribute("deaths", self.deaths)
 
+    def advanced(self) -> None:
+        """It has got further than those who died over it: their deaths count no longer."""
+        if self.deaths:
+            self.deaths = 0
+            self._attribute("deaths", 0)
+
     def spent(self, seconds: float, cost_nothing: bool = False) -> None:
         """Put on record how long it took, with what it took workers before this one, and whether its run was there."""
         self._attribute("seconds", round(self._spent + seconds, 3))
@@ -69,9 +75,7 @@ class Claimed:
         if percent not in self.measured:
             self._write(lambda: self._storage.set_trial_intermediate_value(self._id, percent, value))
             self.measured[percent] = value
-            if self.deaths:  # it has got further than those who died over it
-                self.deaths = 0
-                self._attribute("deaths", 0)
+            self.advanced()
 
     def should_prune(self) -> bool:
         """Whether the pruner gives it up, by what it has reported; never of several objectives."""

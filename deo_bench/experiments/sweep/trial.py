@@ -60,6 +60,9 @@ class ClaimedTrial(Protocol):
     def note(self, run: str) -> None:
         """Which run it is."""
 
+    def advanced(self) -> None:
+        """It has got further than those who died over it."""
+
     def spent(self, seconds: float, cost_nothing: bool) -> None:
         """How long this worker took, and whether its run was there already; before it ends."""
 
@@ -205,9 +208,13 @@ class TrialJob:
         launch = Launch(plan, self.device, self.checkpoint_seconds)
         pruning = self._pruning(plan, launch) if has_pruner(sweep_of(self.experiment)) else None
         events, is_stepped = launch.events(), False
+        checkpoint = plan.store.run(self.run).resume_path / "state.pt"
+        found = _written(checkpoint)
         try:
             for event in events:
                 is_stepped |= isinstance(event, Stepped)
+                if self.claimed.deaths and is_stepped and _written(checkpoint) not in (0, found):
+                    self.claimed.advanced()
                 yield event
                 training = launch.live.get(self.run)
                 if pruning is None or training is None:
@@ -232,6 +239,14 @@ class TrialJob:
         neighbours = Neighbours(evaluator, requests, sweep.measure, sweep.seed)
         steps = plan.runs[self.run].recipe.train.steps
         return Pruning(self.claimed, neighbours, looks(sweep.measure.every, steps))
+
+
+def _written(path: Path) -> int:
+    """When a file was written, in nanoseconds; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 @dataclass

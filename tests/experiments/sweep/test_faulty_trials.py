@@ -9,7 +9,7 @@ import pytest
 
 from deo_bench.errors import MissingInput, StoreError, UserError
 from deo_bench.experiments import cohorts
-from deo_bench.experiments.events import Event, Waiting
+from deo_bench.experiments.events import Event, Stepped, Waiting
 from deo_bench.experiments.sweep import trial as trial_module
 from deo_bench.experiments.sweep.events import TrialEnded, TrialStarted
 from deo_bench.experiments.sweep.launch import SweepLaunch
@@ -61,6 +61,17 @@ def test_a_trial_that_its_workers_die_over_is_given_up(place: Place) -> None:
     next(events)
     events.close()
     assert told.released == 1 and not told.end
+    told.deaths = 2
+    job = job_of(place, swept(place, pruner="none"), told)
+    job.checkpoint_seconds = 0.0
+    events = job.events()
+    steps = 0
+    for event in events:
+        steps += isinstance(event, Stepped)
+        if steps == 2:
+            break
+    assert told.deaths == 0, "a checkpoint beyond those of the dead"
+    events.close()
     told.deaths = 3
     assert not list(job_of(place, swept(place), told).events())
     assert told.end == "failed: 3 workers died or fell silent over it; it is not taken up again"

@@ -44,6 +44,9 @@ class Told:
     def note(self, run: str) -> None:
         self.run = run
 
+    def advanced(self) -> None:
+        self.deaths = 0
+
     def spent(self, seconds: float, cost_nothing: bool) -> None:
         assert seconds >= 0
         self.cost_nothing = cost_nothing
