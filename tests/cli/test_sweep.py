@@ -43,6 +43,8 @@ def test_from_a_file_to_a_report_again_and_with_more(shell: Shell, place: Place)
     assert "report: reports/tiny/index.html" in said and "fresh seeds" in said
     page = (shell.folder / "reports" / "tiny" / "index.html").read_text()
     assert "What was found, and what fresh seeds say of it" in page
+    assert "Settings of the finalists" in page and "# study " in page
+    assert {"best.toml", "settings.csv"} <= {path.name for path in (shell.folder / "reports" / "tiny").iterdir()}
     (study,) = place.searched()
     assert [trial.state for trial in study.trials] == ["complete"] * 4
     rows = [each.row for each in study.finalists]

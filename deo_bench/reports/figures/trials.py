@@ -167,7 +167,7 @@ def set_numbers(axes: Axes, final: Mapping[int, tuple[float, float]]) -> None:
     axes.autoscale_view()
     place_in = axes.transScale + axes.transLimits
     taken: list[tuple[float, float, int]] = []
-    for number, (x, y) in final.items():
+    for number, (x, y) in sorted(final.items(), key=lambda each: -each[1][1]):
         across, up = (float(at) for at in place_in.transform((x, y)))
         beside = {side for there, above, side in taken if max(abs(there - across), abs(above - up)) < _NEAR}
         side = next((place for place in range(len(_SIDES)) if place not in beside), 0)
