@@ -50,6 +50,8 @@ def test_the_time_left_is_of_what_was_trained_over_the_workers_there_are() -> No
     assert seconds_left([one], [half]) == pytest.approx(3.5 * 7)
     assert seconds_left([one], [half, idle], 6) == pytest.approx((3.5 * 7 + 60) / 2)
     assert seconds_left([study(free, wanted=3)], [half]) is None
+    first = replace(tried(0, 0.5), seconds=500.0)
+    assert seconds_left([study(first, tried(1, 0.5), tried(2, 0.5), wanted=4)], []) == pytest.approx(10.0)
     assert seconds_left([study(tried(0, 0.5), wanted=1)], []) == 0.0
 
 

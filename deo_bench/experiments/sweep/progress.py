@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from deo_bench.experiments.sweep.workers import Worker
 from deo_bench.reports.searched import Searched, Tried
@@ -54,8 +55,9 @@ def best_of(study: Searched) -> Tried | None:
 
 
 def seconds_left(studies: Sequence[Searched], workers: Sequence[Worker], finalist_runs: float = 0) -> float | None:
-    """How long the rest may take: the trials left at the mean of those that were trained (pruned ones included), then
-    the runs of finalists at the mean of those that were trained to their end, over the workers there are.
+    """How long the rest may take: the trials left at the median of those that were trained (pruned ones included), then
+    the runs of finalists at the median of those that were trained to their end, over the workers there are. No mean:
+    the first trial makes what all need, too.
 
     finalist_runs: those that are still to be trained. None before any trial was trained.
     """
@@ -67,5 +69,5 @@ def seconds_left(studies: Sequence[Searched], workers: Sequence[Worker], finalis
     under_way = sum(worker.share for worker in workers if worker.trial is not None)
     left = max(sum(max(study.wanted - finished_of(study), 0) for study in studies) - under_way, 0.0)
     final = max(finalist_runs - sum(worker.share for worker in workers if worker.trial is None), 0.0)
-    alone = left * sum(ended) / len(ended) + final * sum(whole) / len(whole)
+    alone = left * median(ended) + final * median(whole)
     return alone / max(len(workers), 1)
