@@ -6,16 +6,13 @@ A storage is named by `--storage` or in the environment, each time anew; its run
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from deo_bench.errors import StoreError, UserError
+from deo_bench.experiments.sweep.storage import storage_name, sweeps_folder
 from deo_bench.files import one_at_a_time, read_json, write_json
-
-if TYPE_CHECKING:
-    from deo_bench.experiments.sweep.plan import SweepPlan
-    from deo_bench.experiments.sweep.study import Study
 
 FILE = "studies.json"
 """In the folder of a sweep: name of a study -> the storage that it was worked on in last, empty for its journal in the
@@ -23,48 +20,54 @@ store; an address is without its login.
 """
 
 
-def put_down(sweep: SweepPlan) -> None:
-    """Put down where the studies of a sweep are worked on from now on."""
-    path, here = sweep.folder / FILE, _called(sweep)
-    wanted = {tuned.study: here for tuned in sweep.cells}
-    if wanted.items() <= _read_leniently(path).items():
-        return
-    with one_at_a_time(path):
-        write_json(path, {**_read_leniently(path), **wanted})
+@dataclass(frozen=True)
+class Kept:
+    """Where the studies of one experiment are looked for now. url: none for its journal in the store."""
 
+    url: str | None
+    store: Path
+    experiment: str
 
-def check_kept_here(sweep: SweepPlan, studies: Sequence[Study | None], strictly: bool = False) -> None:
-    """A UserError where a study is not there, but was worked on in another storage.
+    @property
+    def path(self) -> Path:
+        """The file that says where they were worked on."""
+        return sweeps_folder(self.store, self.experiment) / FILE
 
-    studies: of each cell, as they were found in this one; strictly: where it is here, too, and was worked on in another
-    since.
-    """
-    path, here = sweep.folder / FILE, _called(sweep)
-    known = _read(path) if path.exists() else {}
-    for tuned, study in zip(sweep.cells, studies, strict=True):
-        there = known.get(tuned.study, here)
-        if there != here and (strictly or study is None):
-            told = there or _journal(sweep)
-            raise UserError(
-                f"{sweep.experiment.path}: study {tuned.study!r} is kept in {told}, not in {here or _journal(sweep)}; "
-                "name that with --storage or DEO_BENCH_STORAGE"
-            )
+    @property
+    def journal(self) -> str:
+        """The journal in the store."""
+        return storage_name(None, self.store, self.experiment)
 
+    @property
+    def here(self) -> str:
+        """What the file calls this place."""
+        name = storage_name(self.url, self.store, self.experiment)
+        if name.startswith("postgresql://"):
+            return name
+        place = Path(name).resolve()
+        return "" if place == Path(self.journal).resolve() else str(place)
 
-def _called(sweep: SweepPlan) -> str:
-    from deo_bench.experiments.sweep.storage import storage_name
+    def put_down(self, studies: Collection[str]) -> None:
+        """Put down that these are worked on here from now on."""
+        wanted = dict.fromkeys(studies, self.here)
+        if wanted.items() <= _read_leniently(self.path).items():
+            return
+        with one_at_a_time(self.path):
+            write_json(self.path, {**_read_leniently(self.path), **wanted})
 
-    name = storage_name(sweep.url, sweep.store, sweep.experiment.name)
-    if name.startswith("postgresql://"):
-        return name
-    place = Path(name).resolve()
-    return "" if place == Path(_journal(sweep)).resolve() else str(place)
+    def check(self, found: Mapping[str, bool], where: str, strictly: bool = False) -> None:
+        """A UserError where a study is not there, but was worked on in another storage.
 
-
-def _journal(sweep: SweepPlan) -> str:
-    from deo_bench.experiments.sweep.storage import storage_name
-
-    return storage_name(None, sweep.store, sweep.experiment.name)
+        found: name of a study -> whether it was found here; where: the experiment's file; strictly: also where it is
+        here, and was worked on in another since.
+        """
+        known = _read(self.path) if self.path.exists() else {}
+        for name, is_there in found.items():
+            there = known.get(name, self.here)
+            if there != self.here and (strictly or not is_there):
+                places = f"{there or self.journal}, not in {self.here or self.journal}"
+                told = "name that with --storage or DEO_BENCH_STORAGE"
+                raise UserError(f"{where}: study {name!r} is kept in {places}; {told}")
 
 
 def _read(path: Path) -> dict[str, str]:

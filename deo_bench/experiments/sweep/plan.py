@@ -95,12 +95,12 @@ class SweepPlan:
 
     def studies(self) -> list[Study]:
         """The study of each cell, made where it is not there yet. In a forked child: opened there."""
-        from deo_bench.experiments.sweep.kept import put_down
+        from deo_bench.experiments.sweep.kept import Kept
         from deo_bench.experiments.sweep.storage import open_storage
 
         storage = open_storage(self.url, self.store, self.experiment.name)
         opened = [self._open(storage, tuned) for tuned in self.cells]
-        put_down(self)
+        Kept(self.url, self.store, self.experiment.name).put_down([tuned.study for tuned in self.cells])
         self.costs.keep()
         return opened
 
@@ -118,11 +118,12 @@ class SweepPlan:
         return [self._open(storage, tuned) if tuned.study in names else None for tuned in self.cells]
 
     def studies_looked_for(self, strictly: bool = False) -> list[Study | None]:
-        """As `studies_there`; a UserError where one is kept in another storage (`check_kept_here`)."""
-        from deo_bench.experiments.sweep.kept import check_kept_here
+        """As `studies_there`; a UserError where one is kept in another storage (`kept.py`)."""
+        from deo_bench.experiments.sweep.kept import Kept
 
         found = self.studies_there()
-        check_kept_here(self, found, strictly)
+        is_there = {tuned.study: study is not None for tuned, study in zip(self.cells, found, strict=True)}
+        Kept(self.url, self.store, self.experiment.name).check(is_there, str(self.experiment.path), strictly)
         return found
 
     def _open(self, storage: BaseStorage, tuned: TunedCell) -> Study:
