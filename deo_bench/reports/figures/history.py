@@ -98,7 +98,7 @@ def _panel(axes: Axes, searched: Searched, place: int) -> None:
             axes.plot([trial.number], [shown(aim, value)], zorder=5, label="default", **AS_IT_IS)
         if trial.number in ringed(searched):
             axes.plot([trial.number], [shown(aim, value)], zorder=6, label="finalist", **RING)
-            axes.annotate(str(trial.number), (trial.number, shown(aim, value)), (0, 6.5), fontsize=6, ha="center",
+            axes.annotate(str(trial.number), (trial.number, shown(aim, value)), (5.5, 4), fontsize=6, ha="left",
                           textcoords="offset points", zorder=7)  # fmt: skip
     _at_the_bottom(axes, searched, bool(seen))
     if seen:
