@@ -33,7 +33,7 @@ WORDS: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("plan", "gone.toml"), ("gone.toml: there is no such file",)),
     (("plan", "quickstrat"), ("there is no experiments/quickstrat.toml", "did you mean 'quickstart'?")),
     (("plan", "folder.toml"), ("folder.toml: is a folder; name a file in it",)),
-    (("plan", ""), ("there is no experiments/.toml", "quickstart")),
+    (("plan", ""), ("there is no experiments/.toml", "there are: aa, deo/ablation")),
     (("plan", "x" * 300 + ".toml"), ("xxx", "file name too long; name a shorter place")),
     (("plan", "a\nb\x1b[2J.toml"), ("a b\\x1b[2J.toml: there is no such file",)),
     (("show", "gone.toml"), ("gone.toml: there is no such file",)),
@@ -148,7 +148,7 @@ def test_a_wrong_report_is_said_before_anything_is_trained(
         (b"experiment = 3", ("answer.toml: experiment: has to be a text, got 3",)),
         (b"experiment = 'gone.toml'", ("gone.toml: there is no such file",)),
         (b"\xff\xfe", ("answer.toml: is no TOML file",)),
-        (TINY.encode(), ("answer.toml: unknown key 'seeds'",)),
+        (TINY.encode(), ("answer.toml: is an experiment", 'a file of its own that says experiment = "answer.toml"')),
     ],
 )
 def test_a_report_of_nothing(folder: Path, text: bytes, said: tuple[str, ...]) -> None:
