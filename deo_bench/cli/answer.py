@@ -33,6 +33,14 @@ def check_device(name: str) -> None:
         raise UserError(f"--device {name!r} is none; say auto, cpu, cuda or cuda:1")
 
 
+def check_gpu(name: str) -> None:
+    """Refuse a GPU that torch does not see; torch is loaded for it."""
+    import torch
+
+    if name.startswith("cuda") and int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
+        raise UserError(f"--device {name}: torch sees no such GPU here; leave it out, or say cpu")
+
+
 def check_folder(out: Path | None) -> None:
     """Refuse to write a report where a file is."""
     if out is not None and out.exists() and not out.is_dir():

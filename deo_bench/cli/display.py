@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from deo_bench.cli.screen import Screen
 from deo_bench.experiments.events import (
     CohortStarted,
     Event,
@@ -28,13 +28,11 @@ if TYPE_CHECKING:
 PLAIN_SECONDS = 10.0
 
 
-class Display:
+class Display(Screen):
     """A context in which events are shown; `show` takes them one by one."""
 
     def __init__(self, console: Console, plan: Plan, plain: bool | None = None) -> None:
-        self.console = console
         self.plan = plan
-        self.is_plain = not console.is_terminal if plain is None else plain
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -44,22 +42,12 @@ class Display:
         )
         self._cohorts = Progress(*columns, console=console)
         self._cells = Progress(*columns, console=console)
-        self._live = Live(Group(self._cohorts, self._cells), console=console, refresh_per_second=4, transient=True)
+        live = Live(Group(self._cohorts, self._cells), console=console, refresh_per_second=4, transient=True)
+        super().__init__(console, live, plain)
         self._bar: TaskID | None = None
         self._bars: dict[str, TaskID] = {}
         self._labels: dict[str, str] = {}
         self._last, self._steps, self._scored, self._wanted = 0.0, 0, 0, 0
-
-    def __enter__(self) -> Display:
-        if not self.is_plain:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if not self.is_plain:
-            self._live.stop()
 
     def show(self, event: Event) -> None:
         """Show one event."""
@@ -84,7 +72,8 @@ class Display:
         if event.steps == 0:
             self._say(f"{what}: {'; '.join(event.labels)}: saved untrained")
             return
-        self._say(f"{what}: {'; '.join(event.labels)}: {event.steps} steps of {event.batch} images", only_plain=True)
+        if self.is_plain:
+            self._say(f"{what}: {'; '.join(event.labels)}: {event.steps} steps of {event.batch} images")
         self._open_bar(what, event.steps, event.start)
         self._bars = {
             run: self._cells.add_task(f"  {label}", total=event.steps, completed=event.start, told="")
@@ -139,10 +128,6 @@ class Display:
         if self._bar is not None:
             self._cohorts.remove_task(self._bar)
             self._bar = None
-
-    def _say(self, text: str, only_plain: bool = False) -> None:
-        if self.is_plain or not only_plain:
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _terms(terms: dict[str, float]) -> str:

@@ -66,14 +66,14 @@ def carry_out(plan, device: str, threads: int | None, console, plain: bool | Non
     """Do what a plan lacks; the failures. Torch is loaded here, and not where there is nothing to do."""
     import torch
 
+    from deo_bench.cli.answer import check_gpu
     from deo_bench.cli.display import Display
     from deo_bench.cli.stopping import Stopping
     from deo_bench.experiments.checks import load_own_parts
     from deo_bench.experiments.launch import Launch
     from deo_bench.experiments.summary import told_outcome, told_plan
 
-    if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= torch.cuda.device_count():
-        raise UserError(f"--device {device}: torch sees no such GPU here; leave it out, or say cpu")
+    check_gpu(device)
     load_own_parts((run.recipe for run in plan.runs.values()), plan.experiment.registry)
     torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
     for line in told_plan(plan):

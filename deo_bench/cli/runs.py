@@ -57,8 +57,7 @@ def list_(
             continue
         info = run.info if run.state in ("done", "failed", "pruned") else {}
         scores = len(list((run.path / "scores").glob("*.json")))
-        stopped = "" if run.stopped_at is None else f"a sweep stopped it at step {run.stopped_at}"
-        why = [info.get("reason", ""), run_problem(run), stopped]
+        why = [info.get("reason", ""), run_problem(run), run.told_stop]
         told = "; ".join(filter(None, [*labels.get(run.name, ()), *info.get("marks", ()), *why]))
         cells = (run.name, run.state, info.get("steps", ""), info.get("seconds", ""), scores, told)
         table.add_row(*(str(cell) for cell in cells))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +13,12 @@ from deo_bench.cli.arguments import STORE, DataOption, StoreOption
 from deo_bench.cli.run import ExperimentArgument, FormatOption, SeedsOption, SetOption, read_seeds
 from deo_bench.cli.storage import StorageOption
 from deo_bench.cli.together import ALL_FAILED, FAILED, SOME_FAILED, STARTED_BY, command_of, work_together
-from deo_bench.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from deo_bench.experiments.sweep.plan import SweepPlan
+    from deo_bench.experiments.sweep.study import Study
 
 
 def sweep(
@@ -59,38 +60,40 @@ def sweep(
     made = make_sweep(read_experiment(experiment, given, read_seeds(seeds)), store, data, storage)
     check_own_report(made.base)
     each = threads or max(1, len(os.sched_getaffinity(0)) // workers)
-    if worker is None:
-        _check_new(made)
-        _put_on_record(made, console)
-    if worker is None and _is_done(made):
-        failed = []
-    elif worker is None and workers > 1:
+    if worker is not None:
+        _end(_work(made, device, each, worker, console, plain or None), SOME_FAILED, console, ALL_FAILED)
+        return
+    there = made.studies_there()
+    _check_new(made, there)
+    _put_on_record(made, console)
+    failed: list[str] = []
+    is_done = _is_done(made, there)
+    if not is_done and workers > 1:
         options = {"--store": store, "--data": data, "--set": set_, "--seeds": seeds, "--trials": trials}
         command = command_of(experiment, {**options, "--device": device, "--threads": each})
         failed = work_together(made, command, workers, console, plain or None)
-    else:
-        failed = _work(made, device, each, worker, console, plain or None)
-    if worker is None:
-        studies = made.studies()
-        plan = final_plan(made, studies)
-        show_answer(plan, format_, out, console, all_, searched_of(made, studies, plan))
-    if failed and worker is not None:
-        console.print(ALL_FAILED, markup=False, soft_wrap=True)
-    for line in failed:
-        console.print(f"{FAILED}{line}", markup=False, soft_wrap=True)
-    if failed:
-        raise typer.Exit(1 if worker is None else SOME_FAILED)
+    elif not is_done:
+        failed = _work(made, device, each, None, console, plain or None)
+    studies = made.studies()
+    plan = final_plan(made, studies)
+    show_answer(plan, format_, out, console, all_, searched_of(made, studies, plan))
+    _end(failed, 1, console)
 
 
-def _check_new(made: SweepPlan) -> None:
+def _end(failed: list[str], status: int, console: Console, heading: str = "") -> None:
+    """Say what failed, under a heading where there is one, and end with a status that says so."""
+    if not failed:
+        return
+    for line in [*([heading] if heading else []), *(f"{FAILED}{line}" for line in failed)]:
+        console.print(line, markup=False, soft_wrap=True)
+    raise typer.Exit(status)
+
+
+def _check_new(made: SweepPlan, there: Sequence[Study | None]) -> None:
     """Of studies without a trial: that the parts take what their trials may say. Torch is loaded for it."""
     from deo_bench.experiments.sweep.built import check_built
 
-    new = [
-        tuned.cell
-        for tuned, study in zip(made.cells, made.studies_there(), strict=True)
-        if study is None or not study.trials()
-    ]
+    new = [tuned.cell for tuned, study in zip(made.cells, there, strict=True) if study is None or not study.trials()]
     if new:
         check_built(made.space, made.experiment, new)
 
@@ -104,14 +107,13 @@ def _put_on_record(made: SweepPlan, console: Console) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _is_done(made: SweepPlan) -> bool:
+def _is_done(made: SweepPlan, there: Sequence[Study | None]) -> bool:
     """Whether nothing is left, for which torch need not be loaded."""
     from deo_bench.experiments.sweep.final import final_plan
 
-    studies = made.studies_there()
-    if not all(study is not None and study.is_over for study in studies):
+    if not all(study is not None and study.is_over for study in there):
         return False
-    plan = final_plan(made, studies)
+    plan = final_plan(made, there)
     return not (plan.runs_to_do() or plan.scores_to_do() or plan.maps_to_do())
 
 
@@ -149,9 +151,10 @@ def device_of(asked: str, worker: int | None) -> str:
     """The device of a worker: of several GPUs one each in turn."""
     import torch
 
+    from deo_bench.cli.answer import check_gpu
+
+    check_gpu(asked)
     count = torch.cuda.device_count()
-    if asked.startswith("cuda") and int(asked.partition(":")[2] or 0) >= count:
-        raise UserError(f"--device {asked}: torch sees no such GPU here; leave it out, or say cpu")
     if worker is not None and asked in ("auto", "cuda") and count > 1:
         return f"cuda:{worker % count}"
     return asked

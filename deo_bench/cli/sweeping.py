@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from deo_bench.cli.screen import Screen
 from deo_bench.experiments.events import Event, Note, RunEnded, ScoreFailed
 from deo_bench.experiments.sweep.events import FinalsStarted, TrialEnded
 from deo_bench.experiments.sweep.progress import FINISHED, Sight, finished_of, seconds_left
@@ -31,30 +32,22 @@ PLAIN_SECONDS = 10.0
 BAR_WIDTH = 20
 
 
-class SweepDisplay:
+class SweepDisplay(Screen):
     """A context in which a sweep is shown; `show` takes events of this process, `look` what others do."""
 
     def __init__(self, console: Console, sight: Callable[[], Sight], plain: bool | None = None) -> None:
-        self.console = console
-        self.is_plain = not console.is_terminal if plain is None else plain
         self._sight, self._seen = sight, Sight(())
         self._looked = self._said = 0.0
         self._ended: set[tuple[str, int]] = set()
-        self._live = Live(console=console, get_renderable=self._drawn, refresh_per_second=4, transient=True)
+        # Last, since it asks at once for what is to be drawn.
+        live = Live(console=console, get_renderable=self._drawn, refresh_per_second=4, transient=True)
+        super().__init__(console, live, plain)
 
-    def __enter__(self) -> SweepDisplay:
+    def __enter__(self) -> Self:
         self._seen = self._sight()
         self._ended = {(study.study, trial.number) for study, trial in _finished(self._seen)}
         self._looked = self._said = time.monotonic()
-        if not self.is_plain:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if not self.is_plain:
-            self._live.stop()
+        return super().__enter__()
 
     def show(self, event: Event) -> None:
         """Show one event of this process."""
@@ -100,7 +93,7 @@ class SweepDisplay:
 
     def _say(self, text: str) -> None:
         self._said = time.monotonic() if self.is_plain else self._said
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        super()._say(text)
 
 
 def _finished(seen: Sight) -> list[tuple[Searched, Tried]]:

@@ -35,7 +35,7 @@ from deo_bench.experiments.subjects import (
 )
 from deo_bench.probes import kinds_of
 from deo_bench.probes.record import ProtocolRecord
-from deo_bench.recipe import Identifier, PartTable, Recipe, canonical
+from deo_bench.recipe import Identifier, PartTable, Prerequisite, Recipe, canonical
 from deo_bench.store import Store
 
 
@@ -187,14 +187,18 @@ def _add_run(plan: Plan, name: str, recipe: Recipe, seed: int, depth: int, label
 
 def _add_prerequisite(plan: Plan, table: PartTable, depth: int) -> None:
     """The run that a teacher is, where it is one: planned, or there already."""
-    needed = plan.identifier.prerequisite(table)
-    if needed is None:
-        return
-    if needed.recipe is not None:
+    needed = prerequisite_of(table, plan.identifier, plan.store)
+    if needed is not None and needed.recipe is not None:
         own = plan.identifier.name(needed.recipe, needed.seed)
         _add_run(plan, own, needed.recipe, needed.seed, depth, table.use)
-    elif not plan.store.run(str(needed.run)).is_done():
-        raise MissingInput(f"teacher {table.use!r}: there is no trained run {needed.run} in {plan.store.root}")
+
+
+def prerequisite_of(table: PartTable, identifier: Identifier, store: Store) -> Prerequisite | None:
+    """The run that a teacher is, if it is one; a MissingInput for a named one that nobody has trained here."""
+    needed = identifier.prerequisite(table)
+    if needed is not None and needed.recipe is None and not store.run(str(needed.run)).is_done():
+        raise MissingInput(f"teacher {table.use!r}: there is no trained run {needed.run} in {store.root}")
+    return needed
 
 
 def _add_bounds(plan: Plan, skip_missing: bool) -> None:

@@ -179,6 +179,17 @@ def claimant(path: Path) -> str:
     return f"process {pid} of {host}" if pid.isdigit() else "a process that cannot be told"
 
 
+def is_gone(pid: int) -> bool:
+    """Whether there is no such process of this machine, or in name only; false where that cannot be told."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return not _started(pid)
+
+
 def _owner_is_gone(text: str) -> bool:
     host, _, rest = text.partition(":")
     pid, _, rest = rest.partition(":")

@@ -41,8 +41,7 @@ class Remains:
     @property
     def told(self) -> str:
         """Why it is unfinished, in words."""
-        stopped = self.run.stopped_at
-        return _UNFINISHED.get(self.state, "torn") if stopped is None else f"a sweep stopped it at step {stopped}"
+        return self.run.told_stop or _UNFINISHED.get(self.state, "torn")
 
     @property
     def has_scores(self) -> bool:

@@ -128,12 +128,17 @@ class Run(Subject):
         return None
 
     @property
+    def told_stop(self) -> str:
+        """That a sweep stopped the run early, in words, or nothing."""
+        step = self.stopped_at
+        return "" if step is None else f"a sweep stopped it at step {step}"
+
+    @property
     def told_state(self) -> str:
         """The state in words: of a pruned run which of the two that is."""
         if self.state != PRUNED:
             return self.state
-        step = self.stopped_at
-        return "pruned, its weights are gone" if step is None else f"pruned, a sweep stopped it at step {step}"
+        return f"pruned, {self.told_stop or 'its weights are gone'}"
 
     def is_done(self, steps: tuple[int, ...] = ()) -> bool:
         """Whether the run is trained, whole, and has kept the weights of these steps."""

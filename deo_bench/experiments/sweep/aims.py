@@ -11,6 +11,7 @@ from deo_bench.engine.request import Request
 from deo_bench.errors import StoreError, UserError, unknown
 from deo_bench.experiments.file import Experiment, NamedTask
 from deo_bench.experiments.plan import Plan
+from deo_bench.experiments.sweep.pruners import prunes
 from deo_bench.experiments.sweep.settings import Objective, Sweep
 from deo_bench.probes import kinds_of
 from deo_bench.probes.metrics import METRICS, Metric
@@ -18,7 +19,6 @@ from deo_bench.probes.record import ProtocolRecord
 from deo_bench.reports.searched import Aim
 from deo_bench.store import Store
 
-NO_PRUNER = "none"
 COSTS = {"parameters": "parameters", "train_pflops": "PFLOPs of the training"}
 """Numbers of `run.json` that can be an objective, as figures call them."""
 MEASURABLE = ("single", "multi", "regression")
@@ -30,12 +30,6 @@ def sweep_of(experiment: Experiment) -> Sweep:
     if experiment.settings.sweep is None:
         raise UserError(f"{experiment.path}: there is no [sweep] in it; `deo-bench run` carries it out")
     return experiment.settings.sweep
-
-
-def has_pruner(sweep: Sweep) -> bool:
-    """Whether trials are measured on the way, and the worse of them stopped."""
-    use = sweep.pruner if isinstance(sweep.pruner, str) else sweep.pruner.get("use", NO_PRUNER)
-    return bool(use != NO_PRUNER)
 
 
 def aims_of(experiment: Experiment, places: Places) -> tuple[Aim, ...]:
@@ -52,7 +46,7 @@ def aims_of(experiment: Experiment, places: Places) -> tuple[Aim, ...]:
         if aim.name in [other.name for other in aims[:place]]:
             where = _where(experiment, place)
             raise UserError(f'{where}: a second one is called {aim.name!r}; say name = "…" of one of them')
-    if has_pruner(sweep):
+    if prunes(sweep):
         _check_prunable(experiment, aims, places)
     return tuple(aims)
 

@@ -18,6 +18,7 @@ from deo_bench.recipe import Identifier, PartTable, Recipe, digest, resolve, set
 from deo_bench.recipe.identity import ENGINE_VERSION, named_parts
 from deo_bench.registry import Registry
 from deo_bench.store import Store
+from deo_bench.store.prune import SWEEPS
 
 if TYPE_CHECKING:
     from deo_bench.engine.frozen import FrozenTeachers
@@ -64,7 +65,7 @@ class Costs:
 
     @property
     def _path(self) -> Path:
-        return self.store.root / "sweeps" / FILE
+        return self.store.root / SWEEPS / FILE
 
     def _read(self) -> dict[str, int]:
         """What was kept; what is torn or foreign is counted again."""

@@ -23,10 +23,10 @@ from deo_bench.errors import MissingInput, UserError
 from deo_bench.experiments.file import Experiment
 from deo_bench.experiments.grid import GridCell
 from deo_bench.experiments.sweep.assignments import assignments
-from deo_bench.experiments.sweep.space import Space, tables_of
+from deo_bench.experiments.sweep.space import Space, recipe_of
 from deo_bench.experiments.sweep.space_checks import culprit, in_words, refusal
 from deo_bench.features import Images
-from deo_bench.recipe import Identifier, PartTable, Recipe, StudentTable, Term, canonical, resolve
+from deo_bench.recipe import Identifier, PartTable, Recipe, StudentTable, Term, canonical
 from deo_bench.registry import Registry
 from deo_bench.students import Student
 from deo_bench.teachers import Teacher, builds_without_weights
@@ -48,8 +48,11 @@ def check_built(space: Space, experiment: Experiment, cells: Sequence[GridCell])
     for cell in cells:
 
         def refused(settings: Mapping[str, Any], cell: GridCell = cell) -> str | None:
-            recipe = resolve(tables_of(experiment, cell, settings), experiment.registry, str(experiment.path))
-            return tried(recipe)
+            return tried(recipe_of(experiment, cell, settings))
+
+        def attempt(settings: Mapping[str, Any]) -> None:
+            if (told := refused(settings)) is not None:
+                raise UserError(told)
 
         for settings in assignments(space):
             told = refused(settings)
@@ -57,15 +60,8 @@ def check_built(space: Space, experiment: Experiment, cells: Sequence[GridCell])
                 continue
             if told == refused({}):
                 raise UserError(f"{experiment.path}: the recipe{in_words(cell, cells)}: {told}")
-            path = culprit(settings, lambda fewer: _accepts(fewer, refused))
+            path = culprit(settings, attempt)
             raise refusal(space, path, settings, f"{in_words(cell, cells)}: {told}")
-
-
-def _accepts(settings: Mapping[str, Any], refused: Callable[[Mapping[str, Any]], str | None]) -> bool:
-    try:
-        return refused(settings) is None
-    except UserError:
-        return False
 
 
 class Tried:

@@ -67,6 +67,11 @@ class Dimension:
         return self.low, self.high
 
     @property
+    def spacing(self) -> float | None:
+        """Between two numbers of an interval, none where any number will do."""
+        return self.step or (1 if self.is_integer else None)
+
+    @property
     def names(self) -> tuple[Told, ...]:
         """What Optuna calls the choices: plain values are themselves, tables and lists their canonical JSON."""
         return tuple(_told(choice) for choice in self.choices)
@@ -80,7 +85,7 @@ class Dimension:
             return CategoricalDistribution(self.names)
         low, high = self.bounds
         if self.is_integer:
-            return IntDistribution(int(low), int(high), log=self.is_log, step=int(self.step or 1))
+            return IntDistribution(int(low), int(high), log=self.is_log, step=int(self.spacing or 1))
         return FloatDistribution(low, high, log=self.is_log, step=self.step)
 
     def suggest(self, trial: Suggests) -> Any:
@@ -89,7 +94,7 @@ class Dimension:
             return self.value(trial.suggest_categorical(self.path, self.names))
         low, high = self.bounds
         if self.is_integer:
-            step = int(self.step or 1)
+            step = int(self.spacing or 1)
             return self.value(trial.suggest_int(self.path, int(low), int(high), step=step, log=self.is_log))
         return self.value(trial.suggest_float(self.path, low, high, step=self.step, log=self.is_log))
 
@@ -117,7 +122,7 @@ class Dimension:
         low, high = self.bounds
         if not low <= found <= high:
             return None
-        step = self.step or (1 if self.is_integer else None)
+        step = self.spacing
         if step is not None and abs((found - low) / step - round((found - low) / step)) > ALMOST:
             return None
         return int(found) if self.is_integer else float(found)
@@ -141,7 +146,7 @@ class Dimension:
             inside = math.exp(math.log(low) + WITHIN * (math.log(high) - math.log(low)))
         short = float(f"{inside:.4g}")
         inside = short if low < short < high else inside
-        step = self.step or (1 if self.is_integer else None)
+        step = self.spacing
         if step is not None:
             inside = low + step * round((inside - low) / step)
         return tuple(self.value(point) for point in (low, inside, high))
@@ -151,7 +156,7 @@ class Dimension:
         if self.choices:
             return len(self.choices)
         low, high = self.bounds
-        step = self.step or (1 if self.is_integer else None)
+        step = self.spacing
         return None if step is None else round((high - low) / step) + 1
 
     def every(self) -> Iterator[Told]:
@@ -159,7 +164,7 @@ class Dimension:
         if self.choices:
             yield from self.names
             return
-        step = self.step or 1
+        step = self.spacing or 1
         for number in range(self.count() or 0):
             yield self.value(self.bounds[0] + step * number)
 

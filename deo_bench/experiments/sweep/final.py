@@ -34,13 +34,20 @@ def final_plan(sweep: SweepPlan, studies: Sequence[Study | None]) -> Plan:
     for tuned, study in zip(sweep.cells, studies, strict=True):
         cells.append(default_cell(tuned))
         if is_over and study is not None:
-            cells += [_final_cell(sweep, tuned, number, study) for number in best_numbers(sweep, tuned, study)]
+            cells += _best_cells(sweep, tuned, study)
     try:
         plan = make_plan(sweep.experiment, sweep.store, sweep.data, sweep.skip_missing, cells)
     except MissingInput as error:
         raise without_hint(error) from None
     plan.requests += select_requests(plan, sweep.aims, sweep.judged)
     return plan
+
+
+def _best_cells(sweep: SweepPlan, tuned: TunedCell, study: Study) -> list[GridCell]:
+    """The best trials of a study as cells with the experiment's seeds."""
+    settings = {trial.number: sweep.space.settings(trial.params) for trial in study.trials()}
+    made = [trial_cell(sweep, tuned, number, settings[number]) for number in best_numbers(sweep, tuned, study)]
+    return [replace(cell, seeds=tuned.cell.seeds) for cell in made]
 
 
 def best_numbers(sweep: SweepPlan, tuned: TunedCell, study: Study) -> list[int]:
@@ -56,11 +63,6 @@ def best_numbers(sweep: SweepPlan, tuned: TunedCell, study: Study) -> list[int]:
         if name != known:
             found.setdefault(name, number)
     return list(found.values())
-
-
-def _final_cell(sweep: SweepPlan, tuned: TunedCell, number: int, study: Study) -> GridCell:
-    params = next(trial.params for trial in study.trials() if trial.number == number)
-    return replace(trial_cell(sweep, tuned, number, sweep.space.settings(params)), seeds=tuned.cell.seeds)
 
 
 def searched_of(sweep: SweepPlan, studies: Sequence[Study | None], plan: Plan | None = None) -> list[Searched]:

@@ -9,13 +9,13 @@ from deo_bench.errors import MissingInput, StoreError, UserError
 from deo_bench.experiments.checks import check_held
 from deo_bench.experiments.file import Experiment
 from deo_bench.experiments.grid import GridCell
-from deo_bench.experiments.plan import Plan, bands_for
+from deo_bench.experiments.plan import Plan, bands_for, prerequisite_of
 from deo_bench.experiments.subjects import check_start, check_weights
 from deo_bench.experiments.sweep.aims import protocol_of
 from deo_bench.experiments.sweep.assignments import assignments
-from deo_bench.experiments.sweep.space import Space, tables_of
+from deo_bench.experiments.sweep.space import Space, recipe_of
 from deo_bench.experiments.sweep.space_checks import culprit, in_words, refusal
-from deo_bench.recipe import Identifier, Recipe, resolve
+from deo_bench.recipe import Identifier
 from deo_bench.reports.searched import Aim
 from deo_bench.store import Store
 
@@ -45,20 +45,16 @@ def check_inputs(
     """
     for cell in cells:
 
-        def is_here(settings: Mapping[str, Any], cell: GridCell = cell) -> bool:
-            try:
-                _look(settings, experiment, cell, identifier, store)
-            except UserError:
-                return False
-            return True
+        def look(settings: Mapping[str, Any], cell: GridCell = cell) -> None:
+            _look(settings, experiment, cell, identifier, store)
 
         for settings in by_choice(space):
             try:
-                _look(settings, experiment, cell, identifier, store)
+                look(settings)
             except StoreError:
                 raise
             except UserError as error:
-                path = culprit(settings, is_here)
+                path = culprit(settings, look)
                 told = refusal(space, path, settings, f"{in_words(cell, cells)}: {error}")
                 raise (MissingInput(str(told)) if isinstance(error, MissingInput) else told) from None
 
@@ -67,7 +63,7 @@ def digests_of(space: Space, experiment: Experiment, cell: GridCell, identifier:
     """What the choices of a space name, by content: data, weights, runs, own parts; nothing of a space of numbers."""
     if not any(each.choices for each in space.dimensions):
         return []
-    return sorted({identifier.digest(_recipe(experiment, cell, settings)) for settings in by_choice(space)})
+    return sorted({identifier.digest(recipe_of(experiment, cell, settings)) for settings in by_choice(space)})
 
 
 def judged_bands(base: Plan, aims: Sequence[Aim], space: Space, cells: Sequence[GridCell]) -> dict[str, str]:
@@ -79,7 +75,7 @@ def judged_bands(base: Plan, aims: Sequence[Aim], space: Space, cells: Sequence[
         UserError: no band set is fed to all of them.
     """
     experiment = base.experiment
-    fed = [set(_recipe(experiment, cell, each).student.bands) for cell in cells for each in by_choice(space)]
+    fed = [set(recipe_of(experiment, cell, each).student.bands) for cell in cells for each in by_choice(space)]
     common = set.intersection(*fed)
     row = next((row for row in base.rows if row.kind == "cell"), None)
     judged: dict[str, str] = {}
@@ -105,16 +101,10 @@ def without_hint(error: MissingInput) -> MissingInput:
 def _look(
     settings: Mapping[str, Any], experiment: Experiment, cell: GridCell, identifier: Identifier, store: Store
 ) -> None:
-    recipe = _recipe(experiment, cell, settings)
+    recipe = recipe_of(experiment, cell, settings)
     for table in recipe.every_teacher.values():
         check_weights(table, experiment, identifier)
-        needed = identifier.prerequisite(table)
-        if needed is not None and needed.recipe is None and not store.run(str(needed.run)).is_done():
-            raise MissingInput(f"teacher {table.use!r}: there is no trained run {needed.run} in {store.root}")
+        prerequisite_of(table, identifier, store)
     check_start(recipe, experiment, identifier)
     check_held(recipe, identifier, store)
     identifier.digest(recipe)
-
-
-def _recipe(experiment: Experiment, cell: GridCell, settings: Mapping[str, Any]) -> Recipe:
-    return resolve(tables_of(experiment, cell, settings), experiment.registry, str(experiment.path))

@@ -12,15 +12,17 @@ from deo_bench.errors import MissingInput, UserError
 from deo_bench.experiments.file import Experiment
 from deo_bench.experiments.grid import GridCell, cells_of
 from deo_bench.experiments.plan import Plan, make_plan
-from deo_bench.experiments.sweep.aims import aims_of, select_requests
+from deo_bench.experiments.sweep.aims import aims_of, select_requests, sweep_of
 from deo_bench.experiments.sweep.assignments import assignments
 from deo_bench.experiments.sweep.budget import Costs, with_budget
 from deo_bench.experiments.sweep.inputs import check_inputs, digests_of, judged_bands, without_hint
+from deo_bench.experiments.sweep.kept import Kept
 from deo_bench.experiments.sweep.pruners import pruner_of, prunes
 from deo_bench.experiments.sweep.samplers import check_sampler
 from deo_bench.experiments.sweep.settings import Sweep
 from deo_bench.experiments.sweep.space import Space, space_of, tables_of
 from deo_bench.experiments.sweep.space_checks import check_space, default_of
+from deo_bench.experiments.sweep.storage import sweeps_folder
 from deo_bench.recipe import Recipe, digest, resolve
 from deo_bench.recipe.checking import plain
 from deo_bench.reports.searched import Aim
@@ -77,11 +79,16 @@ class SweepPlan:
     @property
     def folder(self) -> Path:
         """Where the processes of the sweep share what is no study: locks, claims on trials, what each does."""
-        return self.store / "sweeps" / self.experiment.name
+        return sweeps_folder(self.store, self.experiment.name)
 
     def recipe(self, tuned: TunedCell, settings: Mapping[str, Any]) -> Recipe:
         """The recipe of a trial of a cell, under the budget."""
         return _recipe(self.experiment, self.sweep, tuned.cell, settings, self.costs)
+
+    def final_runs(self, wanted: Sequence[int]) -> int:
+        """Runs with fresh seeds at the most. wanted: trials of each cell's study."""
+        finalists = [min(self.sweep.best, trials) + 1 for trials in wanted]
+        return sum(count * len(tuned.cell.seeds) for count, tuned in zip(finalists, self.cells, strict=True))
 
     def recipes(self) -> Iterator[Recipe]:
         """Recipes that name every part that a trial or a baseline may have."""
@@ -95,12 +102,11 @@ class SweepPlan:
 
     def studies(self) -> list[Study]:
         """The study of each cell, made where it is not there yet. In a forked child: opened there."""
-        from deo_bench.experiments.sweep.kept import Kept
         from deo_bench.experiments.sweep.storage import open_storage
 
         storage = open_storage(self.url, self.store, self.experiment.name)
         opened = [self._open(storage, tuned) for tuned in self.cells]
-        Kept(self.url, self.store, self.experiment.name).put_down([tuned.study for tuned in self.cells])
+        self._kept.put_down([tuned.study for tuned in self.cells])
         self.costs.keep()
         return opened
 
@@ -119,12 +125,14 @@ class SweepPlan:
 
     def studies_looked_for(self, strictly: bool = False) -> list[Study | None]:
         """As `studies_there`; a UserError where one is kept in another storage (`kept.py`)."""
-        from deo_bench.experiments.sweep.kept import Kept
-
         found = self.studies_there()
-        is_there = {tuned.study: study is not None for tuned, study in zip(self.cells, found, strict=True)}
-        Kept(self.url, self.store, self.experiment.name).check(is_there, str(self.experiment.path), strictly)
+        is_found = {tuned.study: study is not None for tuned, study in zip(self.cells, found, strict=True)}
+        self._kept.check(is_found, str(self.experiment.path), strictly)
         return found
+
+    @property
+    def _kept(self) -> Kept:
+        return Kept(self.url, self.store, self.experiment.name)
 
     def _open(self, storage: BaseStorage, tuned: TunedCell) -> Study:
         from deo_bench.experiments.sweep.study import Study
@@ -145,16 +153,14 @@ def make_sweep(
     url: of the storage, in place of the one that the file names; skip_missing: for a report of what is there, without
     the rows whose data or weights are not.
     """
-    sweep = experiment.settings.sweep
-    if sweep is None:
-        raise UserError(f"{experiment.path}: holds no [sweep]; `deo-bench run` carries it out")
+    sweep = sweep_of(experiment)
     cells = cells_of(experiment)
     _check_seeds(experiment, sweep, cells)
     space = space_of(experiment)
     places = Places.of(store, data)
+    pruner_of(sweep, f"{experiment.path}: sweep.pruner")
     aims = aims_of(experiment, places)
     check_sampler(sweep, space, len(aims), f"{experiment.path}: sweep.sampler")
-    pruner_of(sweep, f"{experiment.path}: sweep.pruner")
     check_space(space, sweep, experiment, cells)
     costs = Costs(experiment.registry, places, Store(store))
     rows = [

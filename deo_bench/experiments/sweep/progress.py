@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from deo_bench.experiments.sweep.workers import Worker
-from deo_bench.reports.searched import Searched, Tried
+from deo_bench.reports.searched import Searched, State, Tried
+from deo_bench.reports.trials import best, states_of
 
-FINISHED = ("complete", "pruned", "failed")
+FINISHED: tuple[State, ...] = ("complete", "pruned", "failed")
 
 
 @dataclass(frozen=True)
@@ -33,25 +33,15 @@ class Sight:
     finalist_runs: int = 0
 
 
-def counts_of(study: Searched) -> Counter[str]:
-    """How many trials are in each state."""
-    return Counter(trial.state for trial in study.trials)
-
-
 def finished_of(study: Searched) -> int:
     """How many trials count toward its budget."""
-    return sum(trial.state in FINISHED for trial in study.trials)
+    count = states_of(study)
+    return sum(count[state] for state in FINISHED)
 
 
 def best_of(study: Searched) -> Tried | None:
     """The best complete trial by the first aim, the earliest of equals."""
-    sign = 1 if study.aims[0].direction == "max" else -1
-    valued = [
-        (sign * trial.values[0], -trial.number, trial)
-        for trial in study.trials
-        if trial.state == "complete" and trial.values and trial.values[0] is not None
-    ]
-    return max(valued, key=lambda found: found[:2])[2] if valued else None
+    return next(iter(best(study)), None)
 
 
 def seconds_left(studies: Sequence[Searched], workers: Sequence[Worker], finalist_runs: float = 0) -> float | None:

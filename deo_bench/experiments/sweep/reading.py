@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -42,12 +43,8 @@ def read_dimensions(table: Mapping[str, Any], where: str) -> tuple[Dimension, ..
     for path, each in plain.items():
         given = written[path]
         when = read_when(given["when"], plain, f"{where}.{path}.when") if _says(given, "when") else {}
-        whole.append(Dimension(path, *_numbers_of(each), choices=each.choices, when=when))
+        whole.append(replace(each, when=when))
     return in_order(whole, where)
-
-
-def _numbers_of(each: Dimension) -> tuple[float | None, float | None, bool, float | None, bool]:
-    return each.low, each.high, each.is_log, each.step, each.is_integer
 
 
 def _says(value: Any, key: str) -> bool:

@@ -12,11 +12,11 @@ from deo_bench.experiments.file import Experiment
 from deo_bench.experiments.grid import GridCell, laid_over
 from deo_bench.experiments.sweep.dimension import Dimension, Suggests, Told
 from deo_bench.experiments.sweep.reading import read_dimensions
-from deo_bench.recipe import Recipe
+from deo_bench.recipe import Recipe, resolve
 from deo_bench.recipe.naming import short_names
 from deo_bench.reports.searched import Axis
 
-__all__ = ["Dimension", "Space", "laid_over", "read_space", "space_of", "tables_of"]
+__all__ = ["Dimension", "Space", "laid_over", "read_space", "recipe_of", "space_of", "tables_of"]
 
 MOST_POINTS = 10_000
 """Of a space that is searched as a grid."""
@@ -124,6 +124,11 @@ def space_of(experiment: Experiment) -> Space:
 def tables_of(experiment: Experiment, cell: GridCell, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The tables of a cell's recipe with a trial's settings: both laid over at once, so that parts come first."""
     return laid_over(experiment.recipe, {**dict(cell.written), **settings})
+
+
+def recipe_of(experiment: Experiment, cell: GridCell, settings: Mapping[str, Any]) -> Recipe:
+    """A cell's recipe with a trial's settings, without a budget; a UserError where a part refuses them."""
+    return resolve(tables_of(experiment, cell, settings), experiment.registry, str(experiment.path))
 
 
 _DROPS = {"weight": 0, "use": "none", "init": "scratch"}

@@ -10,8 +10,7 @@ from deo_bench.experiments.file import Experiment
 from deo_bench.experiments.grid import GridCell
 from deo_bench.experiments.sweep.assignments import assignments, pairs
 from deo_bench.experiments.sweep.settings import Sweep
-from deo_bench.experiments.sweep.space import Space, tables_of
-from deo_bench.recipe import Recipe, resolve
+from deo_bench.experiments.sweep.space import Space, recipe_of, tables_of
 from deo_bench.recipe.checking import plain
 from deo_bench.recipe.resolve import TABLES
 
@@ -56,9 +55,8 @@ def default_of(space: Space, experiment: Experiment, cell: GridCell) -> dict[str
     params = space.params_of(cell.recipe)
     if params is None:
         return None
-    tables = tables_of(experiment, cell, space.settings(params))
     try:
-        is_it = resolve(tables, experiment.registry, str(experiment.path)) == cell.recipe
+        is_it = recipe_of(experiment, cell, space.settings(params)) == cell.recipe
     except UserError:
         return None
     return params if is_it else None
@@ -104,9 +102,9 @@ def _check_path(path: str, tables: Mapping[str, Any], space: Space) -> None:
 def _tried(space: Space, settings: Mapping[str, Any], experiment: Experiment, cell: GridCell, where: str) -> None:
     """Resolve a cell with settings; a refusal is told of the path that it is about."""
     try:
-        _resolved(settings, experiment, cell)
+        recipe_of(experiment, cell, settings)
     except UserError as error:
-        path = culprit(settings, lambda fewer: _accepts(fewer, experiment, cell))
+        path = culprit(settings, lambda fewer: recipe_of(experiment, cell, fewer))
         raise refusal(space, path, settings, f"{where}: {error}") from None
 
 
@@ -122,13 +120,20 @@ def refusal(space: Space, path: str, settings: Mapping[str, Any], told: str) -> 
     return UserError(f"{space.where}.{path}: {shown(value)} is refused{with_it}{told.replace(file, '', 1)}{hint}")
 
 
-def _resolved(settings: Mapping[str, Any], experiment: Experiment, cell: GridCell) -> Recipe:
-    return resolve(tables_of(experiment, cell, settings), experiment.registry, str(experiment.path))
+def culprit(settings: Mapping[str, Any], attempt: Callable[[Mapping[str, Any]], object]) -> str:
+    """The path without which settings are accepted, the last such; else the first that makes them refused.
 
-
-def culprit(settings: Mapping[str, Any], accepts: Callable[[Mapping[str, Any]], bool]) -> str:
-    """The path without which settings are accepted, the last such; else the first that makes them refused."""
+    attempt: what is tried with settings; it refuses them by a UserError.
+    """
     paths = list(settings)
+
+    def accepts(fewer: Mapping[str, Any]) -> bool:
+        try:
+            attempt(fewer)
+        except UserError:
+            return False
+        return True
+
     for path in reversed(paths):
         if accepts({other: settings[other] for other in paths if other != path}):
             return path
@@ -139,14 +144,6 @@ def culprit(settings: Mapping[str, Any], accepts: Callable[[Mapping[str, Any]], 
     )
 
 
-def _accepts(settings: Mapping[str, Any], experiment: Experiment, cell: GridCell) -> bool:
-    try:
-        _resolved(settings, experiment, cell)
-    except UserError:
-        return False
-    return True
-
-
 def _changes(space: Space, path: str, experiment: Experiment, cell: GridCell) -> bool:
     """Whether a path makes another recipe of a cell."""
     return any(_differ(one, other, experiment, cell) for one, other in pairs(space, path))
@@ -154,6 +151,6 @@ def _changes(space: Space, path: str, experiment: Experiment, cell: GridCell) ->
 
 def _differ(one: Mapping[str, Any], other: Mapping[str, Any], experiment: Experiment, cell: GridCell) -> bool:
     try:
-        return _resolved(one, experiment, cell) != _resolved(other, experiment, cell)
+        return recipe_of(experiment, cell, one) != recipe_of(experiment, cell, other)
     except UserError:
         return False

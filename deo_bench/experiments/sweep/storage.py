@@ -15,6 +15,7 @@ from deo_bench.errors import StoreError, UserError, unknown
 from deo_bench.experiments.sweep.journal import open_journal
 from deo_bench.files import cannot_write, one_at_a_time
 from deo_bench.libraries import import_library
+from deo_bench.store.prune import SWEEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,7 @@ class NoAnswer(StoreError):
 
 def sweeps_folder(store: Path, experiment: str) -> Path:
     """Where a sweep keeps what its workers share: locks, claims on trials, what each worker does."""
-    return store / "sweeps" / experiment
+    return store / SWEEPS / experiment
 
 
 def open_storage(url: str | None, store: Path, experiment: str) -> BaseStorage:
@@ -64,7 +65,7 @@ def open_storage(url: str | None, store: Path, experiment: str) -> BaseStorage:
     kind, place = _read(url, store, experiment)
     if kind == "journal":
         return open_journal(Path(place))
-    with one_at_a_time(store / "sweeps" / "storage"):
+    with one_at_a_time(store / SWEEPS / "storage"):
         return _sqlite(place) if kind == "sqlite" else _postgresql(place)
 
 
@@ -96,7 +97,7 @@ def answering(study: str) -> Iterator[None]:
 def _read(url: str | None, store: Path, experiment: str) -> tuple[str, str]:
     """The kind of a storage, and the path of a file or what follows `://`."""
     if url is None:
-        return "journal", str(store / "sweeps" / f"{experiment}.journal")
+        return "journal", str(store / SWEEPS / f"{experiment}.journal")
     kind, is_address, rest = url.partition("://")
     if is_address and kind in _SAID:
         return (_SAID[kind], _file_of(rest) if kind == "sqlite" else rest)

@@ -30,7 +30,6 @@ def told_sweep(sweep: SweepPlan) -> list[str]:
         max(study.wanted - finished_of(study), 0) * tuned.recipe.train.steps
         for study, tuned in zip(searched, sweep.cells, strict=True)
     )
-    finalists = [min(sweep.sweep.best, study.wanted) + 1 for study in searched]
-    seeds = sum(count * len(tuned.cell.seeds) for count, tuned in zip(finalists, sweep.cells, strict=True))
+    seeds = sweep.final_runs([study.wanted for study in searched])
     lines.append(f"to try: {left:,} trials, at most {steps:,} steps; then at most {seeds} runs with fresh seeds")
     return lines

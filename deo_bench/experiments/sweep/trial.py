@@ -22,10 +22,11 @@ from deo_bench.experiments.file import Experiment
 from deo_bench.experiments.grid import GridCell
 from deo_bench.experiments.launch import CHECKPOINT_SECONDS, Launch
 from deo_bench.experiments.plan import Plan, make_plan
-from deo_bench.experiments.sweep.aims import has_pruner, reached, select_requests, sweep_of
+from deo_bench.experiments.sweep.aims import reached, select_requests, sweep_of
 from deo_bench.experiments.sweep.events import Measured
 from deo_bench.experiments.sweep.inputs import without_hint
 from deo_bench.experiments.sweep.measure import Neighbours, looks
+from deo_bench.experiments.sweep.pruners import prunes
 from deo_bench.experiments.sweep.storage import NoAnswer
 from deo_bench.files import cannot_write, write_bytes
 from deo_bench.reports.searched import Aim
@@ -206,7 +207,7 @@ class TrialJob:
     def _made(self, plan: Plan, problems: list[str]) -> Generator[Event, None, bool]:
         """Train and score what is lacking; whether the trial was given up. problems: what failed, in words."""
         launch = Launch(plan, self.device, self.checkpoint_seconds)
-        pruning = self._pruning(plan, launch) if has_pruner(sweep_of(self.experiment)) else None
+        pruning = self._pruning(plan, launch) if prunes(sweep_of(self.experiment)) else None
         events, is_stepped = launch.events(), False
         checkpoint = plan.store.run(self.run).resume_path / "state.pt"
         found = _written(checkpoint)

@@ -9,7 +9,7 @@ from deo_bench.errors import StoreError
 from deo_bench.experiments.plan import Plan, kept
 from deo_bench.experiments.sweep.final import final_plan, searched_of
 from deo_bench.experiments.sweep.plan import SweepPlan
-from deo_bench.experiments.sweep.progress import FINISHED, Finals, Sight
+from deo_bench.experiments.sweep.progress import Finals, Sight, finished_of
 from deo_bench.experiments.sweep.study import Study
 from deo_bench.experiments.sweep.workers import FOLDER, workers_in
 
@@ -33,10 +33,8 @@ class Watch:
         """Studies, workers and finalists as they are now."""
         studies = tuple(searched_of(self.sweep, self._studies))
         workers = tuple(workers_in(self.sweep.folder / FOLDER))
-        ended = [sum(trial.state in FINISHED for trial in study.trials) >= study.wanted for study in studies]
-        if not all(ended):
-            each = self.sweep.sweep.best + 1
-            return Sight(studies, workers, None, each * sum(len(tuned.cell.seeds) for tuned in self.sweep.cells))
+        if any(finished_of(study) < study.wanted for study in studies):
+            return Sight(studies, workers, None, self.sweep.final_runs([study.wanted for study in studies]))
         finals = self._finals()
         return Sight(studies, workers, finals, finals.runs - finals.runs_done)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deo_bench.experiments.sweep.progress import Finals, Sight, best_of, counts_of, finished_of, seconds_left
+from deo_bench.experiments.sweep.progress import Finals, Sight, best_of, finished_of, seconds_left
 from deo_bench.experiments.sweep.workers import Worker
 from deo_bench.recipe.naming import value_text
 from deo_bench.reports.searched import Aim, Axis, Searched, Tried
+from deo_bench.reports.trials import states_of
 from deo_bench.reports.wording import number
 
 
@@ -28,9 +29,8 @@ def told_sight(seen: Sight) -> list[str]:
 
 def told_counts(study: Searched) -> str:
     """How many trials are done, and what became of them."""
-    counts = counts_of(study)
-    states = (("pruned", "pruned"), ("failed", "failed"), ("running", "running"))
-    extra = ", ".join(f"{counts[state]} {word}" for state, word in states if counts[state])
+    counts = states_of(study)
+    extra = ", ".join(f"{counts[state]} {state}" for state in ("pruned", "failed", "running") if counts[state])
     return f"{finished_of(study):,} of {study.wanted:,} trials" + (f" ({extra})" if extra else "")
 
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from deo_bench.experiments.events import CohortStarted, Event, Scored, ScoringStarted, Stepped, Waiting
 from deo_bench.experiments.sweep.events import FinalsStarted, Measured, TrialEnded, TrialStarted
+from deo_bench.store.lease import is_gone
 
 Doing = Literal["starting", "training", "scoring", "waiting"]
 FOLDER = "workers"
@@ -52,11 +53,6 @@ class Worker:
     def share(self) -> float:
         """How much of its training is done."""
         return self.step / self.steps if self.doing == "training" and self.steps else 0.0
-
-
-def folder_of(store: Path, experiment: str) -> Path:
-    """Where the workers of a sweep write what they do."""
-    return store / "sweeps" / experiment / FOLDER
 
 
 class Status:
@@ -129,19 +125,7 @@ def _read(folder: Path) -> Iterator[tuple[Path, Worker]]:
 
 
 def _is_gone(worker: Worker) -> bool:
-    if worker.host != socket.gethostname():
-        return False
-    try:
-        os.kill(worker.process, 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    # A killed process whose parent has not asked for it yet is there in name only.
-    with contextlib.suppress(OSError, IndexError):
-        state = Path(f"/proc/{worker.process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-        return state in "ZX"
-    return False
+    return worker.host == socket.gethostname() and is_gone(worker.process)
 
 
 def _after(now: Worker, event: Event) -> Worker:

@@ -93,17 +93,18 @@ def _panel(axes: Axes, searched: Searched, place: int) -> None:
         xs, ys = [number for number, _ in best], [shown(aim, value) for _, value in best]
         axes.step([*xs, max(numbers)], [*ys, ys[-1]], where="post", zorder=2, label="best so far", **_LINE)
     axes.plot([trial.number for trial, _ in points], values, zorder=4, label="finished", **dot(len(numbers)))
+    final: dict[int, tuple[float, float]] = {}
     for trial, value in points:
         if trial.is_default:
             axes.plot([trial.number], [shown(aim, value)], zorder=5, label="default", **AS_IT_IS)
         if trial.number in ringed(searched):
             axes.plot([trial.number], [shown(aim, value)], zorder=6, label="finalist", **RING)
-            axes.annotate(str(trial.number), (trial.number, shown(aim, value)), (5.5, 4), fontsize=6, ha="left",
-                          textcoords="offset points", zorder=7)  # fmt: skip
+            final[trial.number] = trial.number, shown(aim, value)
     _at_the_bottom(axes, searched, bool(seen))
     if seen:
         low, high = limits(seen)
         axes.set_ylim(low - 0.08 * (high - low), high + 0.06 * (high - low))
+        set_numbers(axes, final)
     else:
         axes.set_yticks([])
         axes.text(0.5, 0.5, "no trial has a value", transform=axes.transAxes, ha="center", color="0.5", fontsize=7)

@@ -14,6 +14,18 @@ from deo_bench.experiments.sweep.storage import open_storage, sweeps_folder
 from deo_bench.experiments.sweep.study import Study
 from deo_bench.reports.searched import Aim
 from tests.postgresql import postgresql, postgresql_server  # noqa: F401 (fixtures)
+from tests.tiny import EXPERIMENT
+
+ON_MAPS = """
+[objective.maps]
+loss = "cosine"
+toward = "spectral"
+on = ["late"]
+sees = "rgb"
+head = "none"
+"""
+BASE = EXPERIMENT[: EXPERIMENT.index("[grid]")] + ON_MAPS
+"""The tiny experiment without its grid, and a term on maps."""
 
 BEAT, PATIENCE = 0.5, 30.0
 AIM = Aim(name="knn", direction="max", is_share=True)

@@ -13,17 +13,8 @@ from deo_bench.experiments.grid import cells_of
 from deo_bench.experiments.sweep.built import Tried, check_built
 from deo_bench.experiments.sweep.space import space_of
 from deo_bench.experiments.sweep.space_checks import check_space
-from tests.tiny import EXPERIMENT
+from tests.experiments.sweep.conftest import BASE
 
-MAPS = """
-[objective.maps]
-loss = "cosine"
-toward = "spectral"
-on = ["late"]
-sees = "rgb"
-head = "none"
-"""
-BASE = EXPERIMENT[: EXPERIMENT.index("[grid]")] + MAPS
 OPTICAL = """
 [teachers.optical]
 use = "{use}"

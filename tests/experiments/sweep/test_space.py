@@ -21,6 +21,7 @@ from deo_bench.experiments.sweep.space import Space, laid_over, read_space, spac
 from deo_bench.experiments.sweep.space_checks import check_space, default_of
 from deo_bench.recipe import resolve
 from deo_bench.registry import Registry
+from tests.experiments.sweep.conftest import ON_MAPS
 from tests.tiny import EXPERIMENT, recipe
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -312,12 +313,6 @@ def test_the_recipe_as_it_stands_is_found_in_the_space_or_is_not(tmp_path: Path)
 
 def test_a_good_space_passes_with_a_grid_and_conditions(tmp_path: Path) -> None:
     text = """
-    [objective.maps]
-    loss = "cosine"
-    toward = "spectral"
-    on = ["late"]
-    sees = "rgb"
-    head = "none"
     [grid]
     student.depth = [2, 3]
     [sweep]
@@ -328,7 +323,7 @@ def test_a_good_space_passes_with_a_grid_and_conditions(tmp_path: Path) -> None:
     objective.maps.weight = { low = 0.01, high = 1.0, log = true }
     train.batch = { low = 8, high = 16, integer = true }
     """
-    read = experiment(tmp_path, text)
+    read = experiment(tmp_path, ON_MAPS + text)
     assert read.settings.sweep is not None
     check_space(space_of(read), read.settings.sweep, read, cells_of(read))
 

@@ -19,19 +19,9 @@ from deo_bench.experiments.grid import cells_of
 from deo_bench.experiments.sweep.space import Space, read_space, space_of, tables_of
 from deo_bench.experiments.sweep.space_checks import check_space, default_of
 from deo_bench.recipe import resolve
-from tests.tiny import EXPERIMENT, write_npz
+from tests.experiments.sweep.conftest import BASE
+from tests.tiny import write_npz
 
-BASE = (
-    EXPERIMENT[: EXPERIMENT.index("[grid]")]
-    + """
-[objective.maps]
-loss = "cosine"
-toward = "spectral"
-on = ["late"]
-sees = "rgb"
-head = "none"
-"""
-)
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 WHERE = "e.toml: sweep.space"
