@@ -14,7 +14,15 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("MPLBACKEND", "agg")
 
-THREADS = 2
+THREADS = 1
+WORKERS = 4
+"""Processes at the most that `-n auto` shares the tests out among: each takes about 2 GB."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One for every core that this process may use."""
+    return min(len(os.sched_getaffinity(0)), WORKERS)
 
 
 @pytest.fixture(autouse=True)
