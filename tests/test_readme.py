@@ -34,7 +34,8 @@ def test_it_opens_with_the_question() -> None:
 def test_two_commands_do_all_set_up() -> None:
     lines = [line.strip() for line in PAGES["README.md"].splitlines() if "python3 -m venv" in line]
     assert len(lines) == 2
-    assert lines[0].endswith("deo-bench run quickstart") and lines[1].endswith("python -m pytest -n auto --dist loadfile")
+    assert lines[0].endswith("deo-bench run quickstart")
+    assert lines[1].endswith("python -m pytest -n auto --dist loadfile")
     assert all(line.count("&&") == 2 and "pip install -e" in line for line in lines)
 
 

@@ -24,9 +24,9 @@ _MANY = 80
 _GOLDEN = 0.6180339887
 _WIDE = 0.44
 _LEAST = 0.004
-_NEAR = 0.14
 _SIDES = ((5, 4), (5, -9), (-5, -9), (-5, 4))
-"""Share of a panel within which points are neighbours; where their numbers stand, in points."""
+_RADIUS, _DIGIT, _HEIGHT = 4.7, 3.8, 4.4
+"""Where a point's number may stand; of rings and of numbers, how large they are; in points."""
 ENTITLED = 0.22
 """Inches that the name of a cell takes."""
 
@@ -163,17 +163,27 @@ def path_title(axis: Axis, trials: Sequence[Tried], letters: int) -> str:
 
 
 def set_numbers(axes: Axes, final: Mapping[int, tuple[float, float]]) -> None:
-    """The finalists' numbers beside their points, of neighbours on other sides."""
+    """The finalists' numbers beside their points, each on the side where least is in its way."""
     axes.autoscale_view()
-    place_in = axes.transScale + axes.transLimits
-    taken: list[tuple[float, float, int]] = []
-    for number, (x, y) in sorted(final.items(), key=lambda each: -each[1][1]):
-        across, up = (float(at) for at in place_in.transform((x, y)))
-        beside = {side for there, above, side in taken if max(abs(there - across), abs(above - up)) < _NEAR}
-        side = next((place for place in range(len(_SIDES)) if place not in beside), 0)
-        taken.append((across, up, side))
-        axes.annotate(str(number), (x, y), _SIDES[side], fontsize=6, textcoords="offset points", zorder=7,
+    points = 72 / axes.figure.dpi
+    spots = {number: points * axes.transData.transform(point) for number, point in final.items()}
+    taken = [(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS) for x, y in spots.values()]
+    for number, (x, y) in sorted(spots.items(), key=lambda each: -each[1][1]):
+        boxes = [_box(x + right, y + up, len(str(number)), right > 0) for right, up in _SIDES]
+        side = min(range(len(_SIDES)), key=lambda at: sum(_meet(boxes[at], other) for other in taken))
+        taken.append(boxes[side])
+        axes.annotate(str(number), final[number], _SIDES[side], fontsize=6, textcoords="offset points", zorder=7,
                       ha="left" if _SIDES[side][0] > 0 else "right")  # fmt: skip
+
+
+def _box(x: float, y: float, digits: int, goes_right: bool) -> tuple[float, float, float, float]:
+    """Left, bottom, right and top of a number that begins, or ends, at a place."""
+    width = digits * _DIGIT
+    return (x, y, x + width, y + _HEIGHT) if goes_right else (x - width, y, x, y + _HEIGHT)
+
+
+def _meet(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def shown(aim: Aim, value: float) -> float:

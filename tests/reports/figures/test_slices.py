@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from deo_bench.reports.figures.importances import importances_figure
 from deo_bench.reports.figures.slices import slices_figure
 from deo_bench.reports.figures.style import encode, styled
+from deo_bench.reports.figures.trials import set_numbers
 from deo_bench.reports.importances import importances
 from deo_bench.reports.searched import Axis
 from tests.reports import studies
@@ -38,6 +42,20 @@ def test_points_lie_at_values_in_the_spaces_scale() -> None:
     assert "in force in" in panels[4].get_title(loc="left") and "in force" not in panels[0].get_title(loc="left")
     rings = {line.get_label(): len(line.get_xdata()) for line in panels[0].lines}
     assert rings == {"default": 1, "finalist": 3}
+
+
+@pytest.mark.parametrize("at", [(-1.5, -10), (0, 0), (2, -9), (-3, -7)], ids=str)
+def test_numbers_of_neighbours_do_not_lie_on_one_another(at: tuple[float, float]) -> None:
+    """Three rings a few points of a page apart, as finalists are in a narrow panel."""
+    figure = Figure(figsize=(67 / 72, 103 / 72), dpi=72)
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 67), ylim=(0, 103))
+    axes.set_autoscale_on(False)
+    spots = {9: (30.0, 70.0), 11: (33.0, 62.0), 19: (33.0 + at[0], 62.0 + at[1])}
+    set_numbers(axes, spots)
+    FigureCanvasAgg(figure).draw()
+    boxes = [text.get_window_extent().shrunk(0.8, 0.8) for text in axes.texts]
+    assert [text.get_text() for text in axes.texts] == sorted(map(str, spots), key=lambda name: -spots[int(name)][1])
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
 def test_a_choice_that_only_pruned_trials_had_is_said_and_colours_run_over_what_is_drawn() -> None:
