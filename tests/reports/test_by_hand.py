@@ -46,10 +46,15 @@ class Cell:
 
     @property
     def variances(self) -> tuple[float, float]:
-        """Of the mean over seeds: what seeds make of it, on S - 1, and what test units do, on units - 1."""
-        seeds = sum((value - self.values.mean()) ** 2 for value in self.values) / (SEEDS - 1) / SEEDS
+        """Of the mean over seeds: what seeds make of it, on S - 1, and what test units do, on units - 1.
+
+        Seeds spread no less than each run does on the test units by itself.
+        """
+        spread = sum((value - self.values.mean()) ** 2 for value in self.values) / (SEEDS - 1)
         pairs = [np.cov(self.resampled[a], self.resampled[b])[0, 1] for a, b in combinations(range(SEEDS), 2)]
-        return seeds, max(float(np.mean(pairs)), 0.0) * self.units / (self.units - 1)
+        shared, known = max(float(np.mean(pairs)), 0.0), self.units / (self.units - 1)
+        alone = (np.mean([np.cov(run) for run in self.resampled]) - shared) * known
+        return max(spread, alone) / SEEDS, shared * known
 
     @property
     def interval(self) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from deo_bench.reports.statistics.parts import (
     LEVEL,
     Measured,
     Part,
+    alone,
     between,
     image_part,
     images_of,
@@ -85,11 +86,17 @@ class Difference:
 
 
 def mean_over_seeds(scores: Sequence[Measured]) -> Estimate:
-    """The mean over seeds with a t interval of seeds and test images; a single run has its own bootstrap's."""
+    """The mean over seeds with a t interval of seeds and test images; a single run has its own bootstrap's.
+
+    Its variance is max(s^2, v - c) / S + c: s^2 of the values of S seeds; v the mean over seeds of the variance over
+    resamples of the test images, c the mean covariance of two seeds', at least zero; v and c times n / (n - 1). Degrees
+    of freedom, S - 1 and n - 1, are joined as Satterthwaite does. Differences likewise, of paired ones s^2, v and c.
+    """
     value = float(np.mean([score.value for score in scores]))
     if len(scores) == 1:
         return _own_interval(scores[0])
-    parts = [seed_part(values_of(scores)), image_part(replicates_of(scores), units_of(scores))]
+    replicates, units = replicates_of(scores), units_of(scores)
+    parts = [seed_part(values_of(scores), least=alone(replicates, units)), image_part(replicates, units)]
     low, high, df = _interval(value, parts)
     return Estimate(value, low, high, len(scores), df, are_shares(scores))
 
@@ -182,9 +189,10 @@ def _at(scores: Sequence[Measured], seeds: Sequence[int]) -> list[Measured]:
 def _paired(sides: Sequence[Side], pairing: Pairing) -> Difference:
     values = np.sum([weight * values_of(scores) for weight, scores in sides], axis=0)
     replicates = np.sum([weight * replicates_of(scores) for weight, scores in sides], axis=0)
-    parts = [image_part(replicates, min(units_of(scores) for _, scores in sides))]
+    units = min(units_of(scores) for _, scores in sides)
+    parts = [image_part(replicates, units)]
     if len(values) > 1:
-        parts.append(seed_part(values))
+        parts.append(seed_part(values, least=alone(replicates, units)))
     return _judged(weighed(float(values.mean()), parts, len(values), pairing))
 
 
@@ -195,8 +203,13 @@ def _unpaired(sides: Sequence[Side]) -> Difference:
     shared = np.atleast_2d(np.cov([side.mean(0) for side in replicates]))
     np.fill_diagonal(shared, [between(side) for side in replicates])
     images = max(float(weights @ shared @ weights), 0.0)
-    parts = [images_of(images, min(units_of(scores) for _, scores in sides))]
-    parts += [seed_part(values_of(scores), weight) for weight, scores in sides if len(scores) > 1]
+    units = min(units_of(scores) for _, scores in sides)
+    parts = [images_of(images, units)]
+    parts += [
+        seed_part(values_of(scores), weight, alone(held, units))
+        for (weight, scores), held in zip(sides, replicates, strict=True)
+        if len(scores) > 1
+    ]
     seeds = min(len(scores) for _, scores in sides if not _is_one_run(scores))
     return _judged(weighed(value, parts, seeds, "unpaired"))
 

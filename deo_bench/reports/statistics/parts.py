@@ -33,11 +33,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a variance, with its degrees of freedom and what makes it."""
+    """One part of a variance, with its degrees of freedom and what makes it; least: below which it is never taken."""
 
     variance: float
     df: float
     source: Source
+    least: float = 0.0
 
 
 def satterthwaite(parts: Sequence[Part]) -> float:
@@ -52,9 +53,15 @@ def satterthwaite(parts: Sequence[Part]) -> float:
     return 1 / sum((part.variance / total) ** 2 / part.df for part in parts)
 
 
-def seed_part(values: np.ndarray, weight: float = 1.0) -> Part:
-    """The variance of a weighted mean over seeds [S] that their spread shows: weight^2 s^2 / S."""
-    return Part(weight**2 * float(values.var(ddof=1)) / len(values), len(values) - 1, "seeds")
+def seed_part(values: np.ndarray, weight: float = 1.0, least: float = 0.0) -> Part:
+    """The variance of a weighted mean over seeds [S]: weight^2 max(s^2, least) / S, on S - 1 degrees of freedom.
+
+    s^2: the variance of the values. least: what it is in expectation at the least (`alone`); zero where no resamples
+    are kept. Scores are multiples of 1 / n, so that two seeds often tie: an s^2 of zero is luck, and would leave no
+    variance but that of the test images, with all their degrees of freedom.
+    """
+    share = weight**2 / len(values)
+    return Part(share * max(float(values.var(ddof=1)), least), len(values) - 1, "seeds", share * least)
 
 
 def image_part(replicates: np.ndarray, units: int) -> Part:
@@ -71,13 +78,23 @@ def between(replicates: np.ndarray) -> float:
     """What the test images do to all seeds alike: the mean covariance of two seeds' replicates [S, R], at least zero.
 
     Not the variance of the mean over seeds: how each run fares on these images by itself is in the spread of the
-    seeds already, and would be counted twice. One run has no other, and its variance stands.
+    seeds already (`seed_part`, `alone`), and would be counted twice. One run has no other, and its variance stands.
     """
     count = len(replicates)
     if count == 1:
         return float(replicates[0].var(ddof=1))
     total = replicates.sum(0).var(ddof=1) - replicates.var(axis=1, ddof=1).sum()
     return max(float(total) / (count * (count - 1)), 0.0)
+
+
+def alone(replicates: np.ndarray, units: int) -> float:
+    """What the test images do to each seed by itself: the mean variance of replicates [S, R], less `between`.
+
+    A run is about its recipe's mean by this and by how able its seed makes it: over seeds, s^2 is in expectation no
+    less. Zero of one run, and where all runs predict the same.
+    """
+    apart = float(replicates.var(axis=1, ddof=1).mean()) - between(replicates)
+    return max(images_of(apart, units).variance, 0.0)
 
 
 def values_of(scores: Sequence[Measured]) -> np.ndarray:

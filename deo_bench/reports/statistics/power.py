@@ -31,23 +31,26 @@ class Needed:
     reason: str = ""
 
 
-def power(value: float, seed_sd: float, image_variance: float, seeds: int, level: float = 0.05) -> float:
+def power(
+    value: float, seed_sd: float, image_variance: float, seeds: int, level: float = 0.05, least: float = 0.0
+) -> float:
     """How often the two-sided test of `p_value` finds a true difference `value` at a level.
 
     seed_sd: the standard deviation of one seed's (paired) difference; the test estimates it on seeds - 1 degrees of
     freedom. image_variance: of the difference, from the choice of test images; taken as known, as it is with more
-    than 200 of them. Without it this is the power of the t test.
+    than 200 of them. Without it this is the power of the t test. least: of seed_sd^2, what the test images do to each
+    run by itself, below which no estimate of it is taken.
     """
     if seeds < 2:
         raise ValueError(f"a test needs two seeds or more, not {seeds}")
-    true = seed_sd**2 / seeds
+    true = max(seed_sd**2, least) / seeds
     if true + image_variance <= 0:
         return float(value != 0)
     if seeds - 1 > KNOWN_FROM or true == 0:
         estimated, weights = np.array([true]), np.ones(1)
     else:
         nodes, weights = chi_square_rule(seeds - 1)
-        estimated = true * nodes
+        estimated = np.maximum(true * nodes, least / seeds)
     critical = _critical(estimated, image_variance, seeds - 1, level)
     error = np.sqrt(true + image_variance)
     found = special.ndtr((abs(value) - critical) / error) + special.ndtr((-abs(value) - critical) / error)
@@ -69,10 +72,11 @@ def seeds_needed(difference: Difference, level: float = 0.05, power: float = 0.8
     if not has_spread(difference.value, difference.parts):
         return Needed(reason="neither seeds nor test images show any spread")
     sd = float(np.sqrt(sum(part.variance * (part.df + 1) for part in of_seeds)))
+    least = sum(part.least * (part.df + 1) for part in of_seeds)
     images = sum(part.variance for part in difference.parts if part.source == "images")
 
     def chance(seeds: int, factor: float = 1.0) -> float:
-        return _power(difference.value, sd, images / factor, seeds, level)
+        return _power(difference.value, sd, images / factor, seeds, level, least)
 
     now = chance(max(difference.seeds, 2))
     if chance(most) >= power:

@@ -27,29 +27,30 @@ class World:
     """The variance of a mean over images, times the images, of one run.
 
     inside: the covariance of two runs of one cell on an image; across: that of two runs of two cells; own: what a run's
-    ability adds. The remainder, .25 - inside, is how each run fares on each image by itself.
+    ability adds. The remainder, .25 - inside, is how each run fares on each image by itself. images: test images.
     """
 
     inside: float
     across: float
     own: float
+    images: int = IMAGES
 
     def seed_variance(self) -> float:
         """Of one run's accuracy, about its cell's."""
-        return (0.25 - self.inside + self.own) / IMAGES
+        return (0.25 - self.inside + self.own) / self.images
 
     def ability(self) -> float:
         """The variance of a run's ability, in units of the normal variable."""
         # the accuracy's variance is P(two images right) - .25 = asin(t / (1 + t)) / 2 pi
-        ratio = math.sin(2 * math.pi * self.own / IMAGES)
+        ratio = math.sin(2 * math.pi * self.own / self.images)
         return ratio / (1 - ratio)
 
     def correct(self, draws: np.random.Generator, cells: int, seeds: int, truths: Sequence[float]) -> np.ndarray:
         """Whether each run is right on each image [cells, seeds, images], given the cells' true accuracies."""
         alike, shared = (math.sin(2 * math.pi * part) for part in (self.inside, self.across))
-        behind = draws.standard_normal((cells, seeds, IMAGES), dtype=np.float32) * math.sqrt(1 - alike)
-        behind += draws.standard_normal((cells, 1, IMAGES), dtype=np.float32) * math.sqrt(max(alike - shared, 0))
-        behind += draws.standard_normal((1, 1, IMAGES), dtype=np.float32) * math.sqrt(shared)
+        behind = draws.standard_normal((cells, seeds, self.images), dtype=np.float32) * math.sqrt(1 - alike)
+        behind += draws.standard_normal((cells, 1, self.images), dtype=np.float32) * math.sqrt(max(alike - shared, 0))
+        behind += draws.standard_normal((1, 1, self.images), dtype=np.float32) * math.sqrt(shared)
         behind += draws.normal(0, math.sqrt(self.ability()), (cells, seeds, 1)).astype(np.float32)
         shift = stats.norm.ppf(truths) * math.sqrt(1 + self.ability())
         return behind + shift[:, None, None].astype(np.float32) > 0
@@ -96,13 +97,16 @@ def coverage_of_a_difference(seeds: int, share: float, repeats: int) -> float:
     return hits / repeats
 
 
-def false_alarms(names: int, seeds: int, tasks: int, repeats: int, paired: bool = False) -> tuple[float, float]:
+def false_alarms(
+    names: int, seeds: int, tasks: int, repeats: int, paired: bool = False, able: float = 0.15, images: int = IMAGES
+) -> tuple[float, float]:
     """One recipe under many names: how often any difference to the first is found, and how often any name is best.
 
     Disjoint seeds; differences corrected over all names and tasks, the best over tasks. paired: common seeds, and
-    recipes that differ from image to image but not on the whole.
+    recipes that differ from image to image but not on the whole. able: what runs' ability adds to the variance (see
+    World.own); with none of it, and few images, seeds tie most often.
     """
-    draws, world = np.random.default_rng([3, names, seeds, tasks]), World(0.1, 0.05 if paired else 0.1, 0.15)
+    draws, world = np.random.default_rng([3, names, seeds, tasks]), World(0.1, 0.05 if paired else 0.1, able, images)
     found = np.zeros(2)
     for _ in range(repeats):
         grids = [measured(draws, world.correct(draws, names, seeds, [0.5] * names), paired) for _ in range(tasks)]
@@ -137,7 +141,7 @@ def planted(errors: float, seeds: int, among: int, repeats: int, share: float = 
     for _ in range(repeats):
         rows = measured(draws, world.correct(draws, among + 1, seeds, truths), True)
         hits += holm([difference(row, rows[0]).p for row in rows[1:]])[0] < ALPHA
-    return hits / repeats, power(size, seed_sd, images, seeds, ALPHA / among)
+    return hits / repeats, power(size, seed_sd, images, seeds, ALPHA / among, 2 * (0.25 - world.inside) / IMAGES)
 
 
 def _told(value: float, repeats: int) -> str:
@@ -152,11 +156,23 @@ def main(repeats: int = 4000) -> None:
         print(f"{told}, any best {_told(best, repeats)}", flush=True)  # noqa: T201
     rows, best = false_alarms(20, 3, 4, repeats, paired=True)
     print(f"A/A, the same, 3 paired seeds: any difference {_told(rows, repeats)}, any best {_told(best, repeats)}")  # noqa: T201
-    for errors, seeds, among in [(3.0, 20, 1), (3.5, 10, 5), (4.0, 10, 19), (4.5, 10, 76), (4.5, 20, 76)]:
+    for seeds, images in [(2, 100), (2, 1000)]:
+        rows, best = false_alarms(20, seeds, 1, repeats, paired=True, able=0.0, images=images)
+        told = f"A/A, {seeds} paired seeds, {images} images, no ability: any difference {_told(rows, repeats)}"
+        print(f"{told}, any best {_told(best, repeats)}", flush=True)  # noqa: T201
+    for errors, seeds, among in [
+        (4.5, 2, 1),
+        (4.5, 3, 1),
+        (3.0, 20, 1),
+        (3.5, 10, 5),
+        (4.0, 10, 19),
+        (4.5, 10, 76),
+        (4.5, 20, 76),
+    ]:
         found, known = planted(errors, seeds, among, repeats)
         told = f"planted {errors} errors, {seeds} seeds, among {among}: {_told(found, repeats)}"
         print(f"{told}, computed {100 * known:.2f} %", flush=True)  # noqa: T201
-    for seeds in (3, 5, 10):
+    for seeds in (2, 3, 5, 10):
         for share in (0.1, 0.5, 0.9):
             mean, apart = coverage_of_a_mean(seeds, share, repeats), coverage_of_a_difference(seeds, share, repeats)
             told = f"coverage, {seeds} seeds, share {share}: mean {_told(mean, repeats)}"

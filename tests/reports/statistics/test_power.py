@@ -102,3 +102,13 @@ def test_what_cannot_be_said() -> None:
     tiny = seeds_needed(replace(found, value=1e-4))
     assert tiny.seeds is None and tiny.images_factor is None and "1,000 seeds" in tiny.reason
     assert seeds_needed(replace(found, value=1e-4), most=1_000_000).images_factor is not None
+
+
+def test_seeds_that_are_never_taken_to_spread_less_find_less() -> None:
+    plain = power(0.03, 0.01, 5e-5, 2)
+    assert power(0.03, 0.01, 5e-5, 2, least=1e-4) < power(0.03, 0.01, 5e-5, 2, least=5e-5) < plain
+    assert power(0.03, 0.01, 5e-5, 20, least=5e-5) == pytest.approx(power(0.03, 0.01, 5e-5, 20), abs=0.01)
+    floored = observed(0.01, Part(1e-4, 2, "seeds", 1e-4), 3e-5, 3)
+    free = observed(0.01, Part(1e-4, 2, "seeds"), 3e-5, 3)
+    ours, others = seeds_needed(floored).now, seeds_needed(free).now
+    assert ours is not None and others is not None and ours < others

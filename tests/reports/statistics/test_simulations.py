@@ -38,13 +38,14 @@ def slack(rate: float, repeats: int) -> float:
 
 
 def hold_coverage(seeds: int, share: float, repeats: int) -> None:
-    low, high = (0.91 if seeds == 3 else 0.93), 0.97
+    # two or three seeds are never taken to agree better than their runs' own errors on the images let them
+    low, high = 0.93, (1.0 if seeds <= 3 else 0.98)
     for found in (coverage_of_a_mean(seeds, share, repeats), coverage_of_a_difference(seeds, share, repeats)):
         assert low - slack(0.95, repeats) <= found <= high + slack(0.95, repeats)
 
 
-def hold_false_alarms(seeds: int, tasks: int, repeats: int, paired: bool) -> None:
-    rows, best = false_alarms(20, seeds, tasks, repeats, paired)
+def hold_false_alarms(seeds: int, tasks: int, repeats: int, paired: bool, **of_world: float) -> None:
+    rows, best = false_alarms(20, seeds, tasks, repeats, paired, **of_world)
     assert rows <= ALPHA + slack(ALPHA, repeats)
     assert best <= ALPHA + slack(ALPHA, repeats)
 
@@ -55,7 +56,7 @@ def hold_power(errors: float, seeds: int, among: int, repeats: int) -> float:
     return found
 
 
-@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
 @pytest.mark.parametrize("share", SHARES)
 def test_intervals_hold_the_truth(seeds: int, share: float) -> None:
     hold_coverage(seeds, share, 300)
@@ -66,6 +67,12 @@ def test_intervals_hold_the_truth(seeds: int, share: float) -> None:
 )
 def test_one_recipe_under_many_names_is_one_recipe(seeds: int, tasks: int, paired: bool, repeats: int) -> None:
     hold_false_alarms(seeds, tasks, repeats, paired)
+
+
+@pytest.mark.parametrize("images", [100, 1000])
+def test_two_seeds_that_tie_are_no_finding(images: int) -> None:
+    """Runs that are equally able: of 100 images, two paired differences are one in every other grid somewhere."""
+    hold_false_alarms(2, 1, 60, True, able=0.0, images=images)
 
 
 def test_a_declared_difference_of_three_errors_is_found() -> None:
@@ -80,11 +87,13 @@ def test_power_among_corrected_comparisons_is_the_computed_one(errors: float, am
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_everything_at_four_thousand_repeats() -> None:
-    for seeds in (3, 5, 10):
+    for seeds in (2, 3, 5, 10):
         for share in SHARES:
             hold_coverage(seeds, share, FULL)
     for seeds, tasks, paired in ((3, 1, False), (5, 1, False), (3, 4, False), (5, 4, False), (3, 4, True)):
         hold_false_alarms(seeds, tasks, FULL, paired)
+    for images in (100, 1000):
+        hold_false_alarms(2, 1, FULL, True, able=0.0, images=images)
     assert hold_power(3.0, 20, 1, FULL) >= 0.8
     for errors, among in ((3.5, 5), (4.0, 19), (4.5, 76)):
         hold_power(errors, 10, among, FULL)
