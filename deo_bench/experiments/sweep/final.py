@@ -13,6 +13,7 @@ from deo_bench.experiments.sweep.aims import reached, select_requests
 from deo_bench.experiments.sweep.inputs import without_hint
 from deo_bench.experiments.sweep.plan import DEFAULT, SweepPlan, TunedCell, default_cell, trial_cell
 from deo_bench.experiments.sweep.settings import Sweep
+from deo_bench.experiments.sweep.space_checks import is_as_it_stands
 from deo_bench.reports.searched import Finalist, Searched, State, Tried
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def searched_of(sweep: SweepPlan, studies: Sequence[Study | None], plan: Plan | 
     """What a report and a display are told of each study. plan: of the finalists, where they are to be told too."""
     found = []
     for tuned, study in zip(sweep.cells, studies, strict=True):
-        trials = tuple(tried_of(sweep, trial) for trial in study.trials()) if study is not None else ()
+        trials = tuple(tried_of(sweep, tuned, trial) for trial in study.trials()) if study is not None else ()
         finalists = _finalists(sweep, tuned, trials, plan) if plan is not None else ()
         wanted = study.wanted if study is not None else sweep.sweep.trials
         found.append(
@@ -87,25 +88,25 @@ def searched_of(sweep: SweepPlan, studies: Sequence[Study | None], plan: Plan | 
     return found
 
 
-def tried_of(sweep: SweepPlan, trial: FrozenTrial) -> Tried:
-    """A trial as a report takes it."""
+def tried_of(sweep: SweepPlan, tuned: TunedCell, trial: FrozenTrial) -> Tried:
+    """A trial as a report takes it; the recipe as it stands is one that was asked for as such, and is it."""
     state = _STATES.get(trial.state.name, "running")
     values: tuple[float | None, ...] = (None,) * len(sweep.aims)
     if state == "complete" and trial.values is not None:
         values = tuple(trial.values)
-    told = trial.user_attrs
+    told, settings = trial.user_attrs, sweep.space.settings(trial.params)
     seconds = told.get("seconds")
     return Tried(
         number=trial.number,
         state=state,
         values=values,
-        settings=sweep.space.shown(sweep.space.settings(trial.params)),
+        settings=sweep.space.shown(settings),
         run=str(told.get("run", "")),
         measured={percent / 100: value for percent, value in sorted(trial.intermediate_values.items())},
-        is_default=bool(told.get("default")),
+        is_default=bool(told.get("default")) and is_as_it_stands(settings, sweep.experiment, tuned.cell),
         cost_nothing=bool(told.get("cost_nothing")),
         seconds=float(seconds) if isinstance(seconds, int | float) else None,
-        written=sweep.space.settings(trial.params),
+        written=settings,
     )
 
 

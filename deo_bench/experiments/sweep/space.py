@@ -56,8 +56,9 @@ class Space:
     def params_of(self, recipe: Recipe) -> dict[str, Told] | None:
         """The params that give a resolved recipe, or none where it has a value outside the space.
 
-        Of a term, a teacher or a head that the recipe dropped nothing is told but what dropped it, where it can be
-        told (a weight of 0, a teacher `none`): any value gives the same recipe.
+        Of a term, a teacher or a head that the recipe dropped nothing is told but what dropped it, where the space
+        has that (a weight of 0, a teacher `none`). Whether any value of what is left open gives the same recipe is
+        for `default_of` to try.
         """
         table = recipe.model_dump(mode="json", by_alias=True)
         settings: dict[str, Any] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from deo_bench.errors import UserError, nearest, shown
@@ -51,15 +51,37 @@ def in_words(cell: GridCell, cells: Sequence[GridCell]) -> str:
 
 
 def default_of(space: Space, experiment: Experiment, cell: GridCell) -> dict[str, Any] | None:
-    """The params that give a cell's recipe as it stands, tried, or none where the space does not hold it."""
+    """The params that give a cell's recipe as it stands, whatever is drawn of the paths that they leave open.
+
+    None where the space does not hold it. Of a dropped term any epsilon gives the same recipe, but no weight does
+    except 0: so what is left open is tried.
+    """
     params = space.params_of(cell.recipe)
     if params is None:
         return None
-    try:
-        is_it = recipe_of(experiment, cell, space.settings(params)) == cell.recipe
-    except UserError:
-        return None
+    is_it = all(is_as_it_stands(settings, experiment, cell) for settings in _filled_in(space, params))
     return params if is_it else None
+
+
+def is_as_it_stands(settings: Mapping[str, Any], experiment: Experiment, cell: GridCell) -> bool:
+    """Whether settings give a cell's recipe as it stands."""
+    try:
+        return recipe_of(experiment, cell, settings) == cell.recipe
+    except UserError:
+        return False
+
+
+def _filled_in(space: Space, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Settings by params, with every try of the paths that these leave open; those go through theirs together."""
+    is_open = [each for each in space.dimensions if each.path not in params]
+    for number in range(max((len(each.tries()) for each in is_open), default=1)):
+        settings: dict[str, Any] = {}
+        for each in space.dimensions:
+            if each.in_force(settings):
+                tries = each.tries()
+                tried = tries[min(number, len(tries) - 1)]
+                settings[each.path] = each.value(params[each.path]) if each.path in params else tried
+        yield settings
 
 
 def _check_steps(space: Space, sweep: Sweep) -> None:

@@ -81,7 +81,7 @@ class Study:
         """Make a study, or go on with the one of this name.
 
         name: also says what it is of, by a digest; aims: its objectives; default: parameters of the recipe as it stands
-        (`Space.params_of`), which the first trial has; what they leave open is drawn. Of a grid the points are all
+        (`default_of`), which the first trial has; what they leave open is drawn. Of a grid the points are all
         there is, so none is asked for.
         place: the sweep's folder in the store (`sweeps_folder`); leases: `beat` and `patience` of the claims, seconds.
 

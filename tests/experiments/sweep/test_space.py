@@ -7,6 +7,7 @@ import json
 import math
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -309,6 +310,32 @@ def test_the_recipe_as_it_stands_is_found_in_the_space_or_is_not(tmp_path: Path)
     other = copy.deepcopy(read.space)
     other["train"]["lr"]["high"] = cell.recipe.train.lr / 2
     assert default_of(read_space(other, WHERE), read, cell) is None
+
+
+DROPPED = [
+    ("weight = 0.0", "objective.expand.weight = { low = 0.1, high = 3.0, log = true }", None),
+    ("weight = 0.0", "objective.expand.weight = [0.5, 1.0]\nobjective.expand.eps = [0.1, 0.2]", None),
+    ("weight = 0.0", "objective.expand.weight = { low = 0.0, high = 3.0 }", {"objective.expand.weight": 0.0}),
+    ("weight = 0.0", "objective.expand.eps = [0.1, 0.2]\ntrain.lr = [1e-3, 2e-3]", {"train.lr": 1e-3}),
+    ('toward = "gone"', 'teachers.gone.use = ["ema", "tiny_optical"]', None),
+    ('toward = "gone"', "objective.expand.weight = [0.5, 1.0]\ntrain.lr = [1e-3, 2e-3]", {"train.lr": 1e-3}),
+]
+"""What drops the term or its teacher, the space, and what is told of the recipe as it stands."""
+
+
+@pytest.mark.parametrize(("dropped", "text", "told"), DROPPED)
+def test_a_recipe_that_drops_what_the_space_cannot_drop_lies_outside(
+    tmp_path: Path, dropped: str, text: str, told: dict[str, Any] | None
+) -> None:
+    """What is left open must not matter: else another recipe would be called the one as it stands."""
+    read = experiment(tmp_path, f"[sweep.space]\n{text}\n")
+    tables = laid_over(read.recipe, {"teachers.gone.use": "none"})
+    path, _, value = dropped.partition(" = ")
+    tables = laid_over(tables, {f"objective.expand.{path}": json.loads(value)})
+    read = replace(read, recipe=tables)
+    (cell,) = cells_of(read)
+    assert "expand" not in cell.recipe.objective
+    assert default_of(space_of(read), read, cell) == told
 
 
 def test_a_good_space_passes_with_a_grid_and_conditions(tmp_path: Path) -> None:
