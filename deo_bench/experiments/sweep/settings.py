@@ -28,7 +28,7 @@ class Objective(Table):
 
 class Budget(Table):
     """What every trial of every cell may spend, exactly one of three; `train.steps` follows from it and is no path of
-    the space.
+    the space, nor of the grid.
 
     images: steps x batch; pflops: 10^15 additions and multiplications of the training, teachers included.
     """

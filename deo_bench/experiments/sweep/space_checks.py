@@ -29,6 +29,7 @@ def check_space(space: Space, sweep: Sweep, experiment: Experiment, cells: Seque
         UserError: the first of it, with the key, the value and the cell.
     """
     _check_steps(space, sweep)
+    _check_steps_of_cells(sweep, experiment, cells)
     _check_sampler(space, sweep)
     for each in space.dimensions:
         _check_apart(space, each.path, cells)
@@ -92,6 +93,16 @@ def _check_steps(space: Space, sweep: Sweep) -> None:
     if len(sweep.objectives) == 1:
         told = "with one objective, more steps would only look better; set it in the recipe, or add a cost"
         raise UserError(f"{space.where}.{STEPS}: {told}")
+
+
+def _check_steps_of_cells(sweep: Sweep, experiment: Experiment, cells: Sequence[GridCell]) -> None:
+    """Refuse cells that say steps, which the budget would replace: two that differ in them alone would be one."""
+    if sweep.budget is None:
+        return
+    for cell in cells:
+        if any(path == STEPS for path, _ in cell.settings):
+            told = f"the cell {cell.label!r} sets it, and it follows from [sweep.budget]; leave one of them out"
+            raise UserError(f"{experiment.path}: {STEPS}: {told}")
 
 
 def _check_sampler(space: Space, sweep: Sweep) -> None:

@@ -189,6 +189,13 @@ def test_what_does_not_fit_the_recipe_is_one_line(plain: Experiment, text: str, 
 GOOD = "objective.maps.weight = { low = 0.1, high = 1.0 }"
 SWEEPS = [
     ("train.steps = [4, 8]", "[sweep.budget]\nsteps = 6", "train.steps: follows from [sweep.budget]"),
+    (
+        GOOD,
+        "[grid]\ntrain.steps = [4, 8]\n[sweep.budget]\nsteps = 6",
+        "train.steps: the cell 'steps=4' sets it, and it ",
+    ),
+    (GOOD, "[[zip]]\ntrain.steps = [4]\n[sweep.budget]\nsteps = 6", "it follows from [sweep.budget]; leave one of"),
+    (GOOD, '[[cells]]\nname = "a"\ntrain.steps = 9\n[sweep.budget]\nimages = 96', "train.steps: the cell 'a' sets it"),
     (GOOD, '[sweep]\nsampler = "grid"', "objective.maps.weight: sampler 'grid' needs step"),
     (GOOD, '[sweep]\nsampler = { use = "grid" }', "objective.maps.weight: sampler 'grid' needs step"),
     (GOOD, "[grid]\nobjective.maps.weight = [0.5, 1.0]\n[sweep]", "the grid sets objective.maps.weight too"),
@@ -209,6 +216,10 @@ def test_what_does_not_fit_the_sweep_or_a_cell_is_one_line(tmp_path: Path, text:
         checked(tmp_path, text, more)
     told = str(refused.value)
     assert said in told and str(tmp_path) in told and len(told.splitlines()) == 1, told
+
+
+def test_cells_may_differ_in_steps_where_there_is_no_budget(tmp_path: Path) -> None:
+    checked(tmp_path, GOOD, "[grid]\ntrain.steps = [4, 8]\n[sweep]")
 
 
 def test_steps_are_a_path_where_a_cost_is_an_objective_too(tmp_path: Path) -> None:
