@@ -76,7 +76,7 @@ def _of_study(answer: Answer, study: Searched) -> dict[str, tuple[Held, ...]]:
     made: dict[str, list[Held]] = {finalist.row: [] for finalist in study.finalists}
     base = next((finalist for finalist in study.finalists if finalist.number is None), None)
     for place, aim in enumerate(study.aims):
-        scores = {finalist.row: _reported(answer, aim, finalist.row) for finalist in study.finalists}
+        scores = {finalist.row: _reported(answer, study, aim, finalist.row) for finalist in study.finalists}
         others = scores[base.row].scores if base else ()
         for finalist in study.finalists:
             one, found = _searched(aim, finalist, place), scores[finalist.row]
@@ -153,9 +153,9 @@ class _Reported:
     notes: tuple[str, ...] = ()
 
 
-def _reported(answer: Answer, aim: Aim, row: str) -> _Reported:
+def _reported(answer: Answer, study: Searched, aim: Aim, row: str) -> _Reported:
     entry = next((entry for entry in answer.entries if row in (entry.label, entry.title)), None)
-    columns = columns_of(answer, aim)
+    columns = columns_of(answer, study, aim)
     if not aim.tasks or not columns:
         words = "a cost is on no split" if not aim.tasks else f"the report does not show probe {aim.probe!r}"
         return _Reported(reason=words)
@@ -178,11 +178,18 @@ def _over_tasks(answer: Answer, entry: Entry, columns: Mapping[str, Column]) -> 
     return _Reported(scores, "" if scores else "no seed has scores on every task", notes)
 
 
-def columns_of(answer: Answer, aim: Aim) -> dict[str, Column]:
-    """Where an aim's tasks stand on *report*: by the probe that it is read from; empty where the report has no such."""
+def columns_of(answer: Answer, study: Searched, aim: Aim) -> dict[str, Column]:
+    """Where an aim's tasks stand on *report*: by the probe that it is read from; empty where the report has no such.
+
+    Bands, weights and partition are those that the trials were judged by, whichever of them the report shows first: of
+    two tasks each may have bands of its own.
+    """
     scope = answer.scope
     protocol = next((name for name, probes in scope.protocols.items() if aim.probe in probes), None)
-    if protocol is None or not scope.bands or not scope.weights:
+    if protocol is None or not scope.bands:
         return {}
-    where = (aim.probe, protocol, scope.bands[0], scope.weights[0])
-    return {task: answer.finder.column(task, *where) for task in aim.tasks}
+    bands = {task: study.judged.get(task, scope.bands[0]) for task in aim.tasks}
+    return {
+        task: answer.finder.column(task, aim.probe, protocol, bands[task], study.weights, study.partition)
+        for task in aim.tasks
+    }

@@ -73,7 +73,8 @@ class Finalist:
 class Searched:
     """A study: the cell that it tunes (empty where the experiment has no grid), how, its trials and its finalists.
 
-    told: sampler, pruner, budget and seeds, in words; wanted: trials that it was given.
+    told: sampler, pruner, budget and seeds, in words; wanted: trials that it was given; judged: task -> the band set
+    that trials were judged on; weights, partition: those that they were judged by.
     """
 
     cell: str
@@ -84,3 +85,6 @@ class Searched:
     finalists: tuple[Finalist, ...]
     wanted: int
     told: tuple[str, ...] = ()
+    judged: Mapping[str, str] = field(default_factory=dict)
+    weights: str = "student"
+    partition: str = "default"

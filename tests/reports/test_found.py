@@ -13,6 +13,7 @@ from deo_bench.reports.answer import Answer, make_answer
 from deo_bench.reports.entries import Entry, Scope
 from deo_bench.reports.found import fresh_estimate, held, is_beyond
 from deo_bench.reports.searched import Aim, Finalist, Searched
+from deo_bench.reports.sections.finalists import notes_of
 from deo_bench.reports.spec import ReportSpec
 from deo_bench.reports.statistics import difference, holm, mean_over_seeds
 from tests.reports import studies
@@ -103,6 +104,38 @@ def test_what_is_not_there_is_said(fake: FakeStore, scope: Scope) -> None:
     assert rows["trial 7"][0].reason == "not among the rows" and rows["trial 7"][0].fresh is None
     assert rows["default"][1].gap is None and rows["default"][2].gap == 0
     assert not any(one.is_beyond for each in rows.values() for one in each if one.fresh is None)
+
+
+def test_report_is_read_where_the_trials_were_judged(fake: FakeStore, scope: Scope) -> None:
+    """Whichever band set, weights and partition the report shows first."""
+    both = replace(scope, bands=("rgb", "s2_10"), weights=("student", "ema"), partitions=("default", "half"))
+    where = {"bands": "s2_10", "weights": "ema", "partition": "half"}
+    entries = []
+    for row, share in (("default", 0.4), ("trial 7", 0.6)):
+        fake.cell(row, [0.9, 0.9], bands="rgb")
+        entries.append(fake.cell(row, [share, share], **where))
+    made = replace(study(DEFAULT, BEST), judged={"cover": "s2_10"}, weights="ema", partition="half")
+    answer = answer_of(fake, both, entries, made)
+    one = held(answer)[0]["trial 7"][0]
+    assert one.reported is not None and one.reported.value == pytest.approx(0.6)
+    assert one.against is not None and one.against.value == pytest.approx(0.2)
+    (note,) = [note for note in notes_of(answer) if "Protocol" in note]
+    assert note.endswith("Protocol scenes-v1, bands s2_10, ema weights, labels half.")
+
+
+def test_every_task_is_read_with_the_bands_that_it_was_judged_on(fake: FakeStore, scope: Scope) -> None:
+    both = replace(scope, tasks=("cover", "uses"), bands=("rgb", "s2_10"))
+    aim = replace(studies.KNN, tasks=("cover", "uses"))
+    entries = []
+    for row, share in (("default", 0.4), ("trial 7", 0.6)):
+        fake.cell(row, [share, share], bands="rgb")
+        entries.append(fake.cell(row, [share + 0.1, share + 0.1], task="uses", bands="s2_10"))
+    made = replace(study(DEFAULT, BEST, aims=(aim,)), judged={"cover": "rgb", "uses": "s2_10"})
+    answer = answer_of(fake, both, entries, made)
+    one = held(answer)[0]["trial 7"][0]
+    assert one.reported is not None and one.reported.value == pytest.approx(0.65) and one.reason == ""
+    assert one.against is not None and one.against.value == pytest.approx(0.2)
+    assert any("bands rgb of cover, s2_10 of uses, student weights." in note for note in notes_of(answer))
 
 
 def test_a_task_without_a_score_leaves_no_mean(fake: FakeStore, scope: Scope) -> None:

@@ -142,6 +142,11 @@ def _check_prunable(experiment: Experiment, aims: Sequence[Aim], places: Places)
             raise UserError(f'{where}: {told}; say pruner = "none"')
 
 
+def judged_by(experiment: Experiment) -> tuple[str, str]:
+    """The weights and the partition that trials are judged by: the first of each that the experiment asks for."""
+    return experiment.settings.weights[0], experiment.settings.partitions[0]
+
+
 def select_requests(plan: Plan, aims: Sequence[Aim], judged: Mapping[str, str]) -> list[Request]:
     """What the aims are read from, of every cell of a plan: one score on *select* a run, task and probe.
 

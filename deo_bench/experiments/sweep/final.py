@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from deo_bench.errors import MissingInput
 from deo_bench.experiments.grid import GridCell
 from deo_bench.experiments.plan import Plan, make_plan
-from deo_bench.experiments.sweep.aims import reached, select_requests
+from deo_bench.experiments.sweep.aims import judged_by, reached, select_requests
 from deo_bench.experiments.sweep.inputs import without_hint
 from deo_bench.experiments.sweep.plan import DEFAULT, SweepPlan, TunedCell, default_cell, trial_cell
 from deo_bench.experiments.sweep.settings import Sweep
@@ -83,6 +83,8 @@ def searched_of(sweep: SweepPlan, studies: Sequence[Study | None], plan: Plan | 
                 finalists,
                 wanted,
                 told_search(sweep.sweep),
+                sweep.judged,
+                *judged_by(sweep.experiment),
             )
         )
     return found

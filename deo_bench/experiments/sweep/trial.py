@@ -22,7 +22,7 @@ from deo_bench.experiments.file import Experiment
 from deo_bench.experiments.grid import GridCell
 from deo_bench.experiments.launch import CHECKPOINT_SECONDS, Launch
 from deo_bench.experiments.plan import Plan, make_plan
-from deo_bench.experiments.sweep.aims import reached, select_requests, sweep_of
+from deo_bench.experiments.sweep.aims import judged_by, reached, select_requests, sweep_of
 from deo_bench.experiments.sweep.events import Measured
 from deo_bench.experiments.sweep.inputs import without_hint
 from deo_bench.experiments.sweep.measure import Neighbours, looks
@@ -303,10 +303,11 @@ def trial_plan(
     """
     settings = experiment.settings
     probes = {aim.probe for aim in aims if aim.tasks}
+    weights, partition = judged_by(experiment)
     changes = {
         "bands": tuple(name for name in settings.bands if name in cell.recipe.student.bands),
-        "weights": settings.weights[:1],
-        "partitions": settings.partitions[:1],
+        "weights": (weights,),
+        "partitions": (partition,),
         "score_at": (),
         "maps": 0,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from deo_bench.reports.answer import Answer
+from deo_bench.reports.cells import Column
 from deo_bench.reports.found import Held, columns_of, held
 from deo_bench.reports.grid import HOLE, Footnotes, Grid, Heading, Line, Slot
 from deo_bench.reports.rows import has_final, is_held, row_name, trial_name, unheld
@@ -64,7 +65,7 @@ def _grid(answer: Answer, aims: Sequence[Aim], studies: Studies) -> Grid:
             lines += _unheld(study, columns, notes, has_default=bool(rows))
         blocks.append((study.cell, tuple(lines)))
     headings = tuple(heading for column in columns for heading in column.headings(len(aims) > 1))
-    words = _caption(answer, aims, columns, has_finalists)
+    words = _caption(aims, columns, has_finalists)
     return Grid("found", "", words, headings, tuple(blocks), tuple(notes.notes))
 
 
@@ -75,7 +76,7 @@ class _Column:
         self.aim, self.place = aim, place
         told = self.told = [each[place] for _, rows in studies for each in rows.values()]
         self.has_finalists = bool(told)
-        self.has_report = self.has_finalists and bool(columns_of(answer, aim))
+        self.has_report = self.has_finalists and any(columns_of(answer, study, aim) for study, _ in studies)
         self.has_against = any(one.against for one in told)
         values = [one.searched for one in told] + [one.fresh.value for one in told if one.fresh]
         values += [value for study, rows in studies if not rows for _, value in reached(study, place)]
@@ -171,7 +172,7 @@ def _unheld_line(trial: Tried, columns: Sequence[_Column], notes: Footnotes) -> 
     return Line(trial_name(trial), None, tuple(slots))
 
 
-def _caption(answer: Answer, aims: Sequence[Aim], columns: Sequence[_Column], has_finalists: bool) -> str:
+def _caption(aims: Sequence[Aim], columns: Sequence[_Column], has_finalists: bool) -> str:
     """What it takes to read the table, in a few lines of a terminal; `notes_of` say the rest."""
     unit = "Percent." if all(aim.is_share for aim in aims) else "Shares in percent, the rest in its own unit."
     sentences = [unit, *map(_aim_told, aims)]
@@ -182,7 +183,7 @@ def _caption(answer: Answer, aims: Sequence[Aim], columns: Sequence[_Column], ha
         "Own seed: the trial's, by which it was chosen. Fresh: seeds that no trial had"
         f"{_over([one.fresh_seeds for one in columns])}. Gap: fresh minus own."
     )
-    if any(columns_of(answer, aim) for aim in aims):
+    if any(one.has_report for one in columns):
         images = _over_images([one.report_seeds for one in columns])
         sentences.append(f"Report: test images that the search never saw, {images}. To default: paired.")
     return " ".join(sentences)
@@ -224,12 +225,21 @@ def notes_of(answer: Answer) -> tuple[str, ...]:
             "Fresh seeds are of the same recipe trained anew; their interval on select is over seeds alone. The gap is "
             "their mean minus the trial's value."
         )
-    columns = [column for study in studies for aim in study.aims for column in columns_of(answer, aim).values()]
+    columns = [column for study in studies for aim in study.aims for column in columns_of(answer, study, aim).values()]
     if columns and any(is_held(study) for study in studies):
-        one = columns[0]
         told.append(
             "Differences on report are paired by seed and by test image, each interval by itself; unresolved: p ≥ .05 "
-            "after Holm's correction over these comparisons. "
-            f"Protocol {one.protocol}, bands {one.bands}, {one.weights} weights."
+            f"after Holm's correction over these comparisons. {_where_told(columns)}"
         )
     return tuple(dict.fromkeys(told))
+
+
+def _where_told(columns: Sequence[Column]) -> str:
+    """What the scores on *report* were made by, the same as those on *select*; bands by task where they differ."""
+    one, bands = columns[0], {column.task: column.bands for column in columns}
+    told = (
+        one.bands if len(set(bands.values())) == 1 else ", ".join(f"{each} of {task}" for task, each in bands.items())
+    )
+    partition = "" if one.partition == "default" else f", labels {one.partition}"
+    protocols = ", ".join(dict.fromkeys(column.protocol for column in columns))
+    return f"Protocol{'s'[: ',' in protocols]} {protocols}, bands {told}, {one.weights} weights{partition}."

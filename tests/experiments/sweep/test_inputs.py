@@ -88,6 +88,8 @@ def test_all_trials_and_finalists_are_judged_on_one_band_set(tmp_path: Path, tex
     assert made.judged == {"tiny": judged}
     assert {request.bands for request in made.base.requests if request.role == "select"} == {judged}
     assert {request.bands for request in place.final().requests if request.role == "select"} == {judged}
+    for study in place.searched():
+        assert (study.judged, study.weights, study.partition) == ({"tiny": judged}, "student", "default")
     for bands in (("s2_10", "rgb"), ("rgb",)):
         recipe = made.recipe(made.cells[0], {"student.bands": list(bands)} if "student.bands" in text else {})
         cell = made.cells[0].cell
