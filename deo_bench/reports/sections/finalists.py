@@ -185,7 +185,9 @@ def _caption(aims: Sequence[Aim], columns: Sequence[_Column], has_finalists: boo
     )
     if any(one.has_report for one in columns):
         images = _over_images([one.report_seeds for one in columns])
-        sentences.append(f"Report: test images that the search never saw, {images}. To default: paired.")
+        sentences.append(f"Report: test images that the search never saw, {images}.")
+    if any(one.has_against for one in columns):
+        sentences.append("To default: paired.")
     return " ".join(sentences)
 
 
@@ -227,11 +229,23 @@ def notes_of(answer: Answer) -> tuple[str, ...]:
         )
     columns = [column for study in studies for aim in study.aims for column in columns_of(answer, study, aim).values()]
     if columns and any(is_held(study) for study in studies):
-        told.append(
+        differences = (
             "Differences on report are paired by seed and by test image, each interval by itself; unresolved: p ≥ .05 "
-            f"after Holm's correction over these comparisons. {_where_told(columns)}"
+            "after Holm's correction over these comparisons. "
         )
+        told.append(f"{differences * _are_compared(answer)}{_where_told(columns)}")
     return tuple(dict.fromkeys(told))
+
+
+def _are_compared(answer: Answer) -> bool:
+    """Whether any finalist stands beside the default row on *report*."""
+    return any(
+        one.against
+        for study, rows in zip(answer.searched, held(answer), strict=True)
+        for each in rows.values()
+        for one in each
+        if is_held(study)
+    )
 
 
 def _where_told(columns: Sequence[Column]) -> str:

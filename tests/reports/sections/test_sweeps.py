@@ -71,6 +71,18 @@ def test_finalists_stand_with_both_values_and_the_gap(fake: FakeStore, scope: Sc
     assert made.sections.index(sections(made)[FOUND]) == 1, "right after the scores"
 
 
+def test_no_difference_is_explained_where_none_is_shown(fake: FakeStore, scope: Scope) -> None:
+    study = studies.study(12)
+    alone = make_report(ReportSpec(), [fake.cell("default", [0.5, 0.52])], scope, fake.root, searched=(study,))
+    for made, is_there in ((alone, False), (reported(fake, scope, study), True)):
+        found = sections(made)[FOUND]
+        grid, notes = found.grids[0], " ".join(found.notes)
+        assert ("to default" in [heading.metric for heading in grid.headings]) is is_there
+        assert ("To default: paired." in grid.caption) is is_there
+        assert ("Differences on report" in notes) is is_there
+        assert "Report: test images" in grid.caption and "Protocol scenes-v1, bands s2_10" in notes
+
+
 def test_a_gap_beyond_the_seeds_spread_is_called_so(fake: FakeStore, scope: Scope) -> None:
     study = studies.study(12)
     best = study.finalists[1]
