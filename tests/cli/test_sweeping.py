@@ -14,7 +14,7 @@ from deo_bench.cli.sweeping import SweepDisplay
 from deo_bench.experiments.events import Event, Note
 from deo_bench.experiments.sweep.events import TrialEnded
 from deo_bench.experiments.sweep.progress import Finals, Sight, best_of, seconds_left
-from deo_bench.experiments.sweep.wording import told_left, told_sight, told_trial
+from deo_bench.experiments.sweep.wording import told_left, told_sight, told_trial, worker_words
 from deo_bench.experiments.sweep.workers import Worker
 from deo_bench.reports.searched import Aim, Axis, Searched, Tried
 
@@ -72,6 +72,14 @@ def test_everything_is_said_in_words() -> None:
         "ema: trial 2: pruned after 50%; expand.weight=0.75, batch=16; 10 s"
     )
     assert told_left(600) == "about 10 min left" and told_left(7200) == "about 2.0 h left" and told_left(None) == ""
+
+
+def test_what_a_worker_measured_is_in_the_unit_of_the_aim() -> None:
+    worker = Worker("here", 7, 2, "training", "heights", 4, step=30, steps=60, percent=40, measured=0.7712)
+    rmse = Aim("reg ridge", "min", is_share=False, tasks=("reg",), probe="ridge")
+    for aim, words in ((rmse, "0.7712 at 40 %"), (AIM, "77.1 at 40 %")):
+        assert worker_words(worker, (study(aim=aim, cell="heights"),))[-1] == words
+    assert worker_words(worker, ())[-1] == "77.1 at 40 %"
 
 
 def said(trials: list[Tried], plain: bool, events: list[Event], monkeypatch: pytest.MonkeyPatch) -> str:

@@ -95,7 +95,8 @@ def worker_words(worker: Worker, studies: Sequence[Searched]) -> tuple[str, str,
     fast = f"{worker.rate:.0f} images/s" if worker.doing == "training" and worker.rate else ""
     measured = ""
     if worker.measured is not None:
-        measured = f"{number(worker.measured)} at {worker.percent} %"
+        aims = next((study.aims for study in studies if study.cell == worker.cell), ())
+        measured = f"{told_values(aims[:1], [worker.measured]) or number(worker.measured)} at {worker.percent} %"
     return worker.name, at, far, fast, measured
 
 
