@@ -88,11 +88,17 @@ BAND_SETS: dict[str, tuple[str, ...]] = {
     "wv_8": tuple(band.name for band in SENSORS["worldview2"]),
     "rgb": ("B04", "B03", "B02"),
 }
-"""Band sets by name. `rgb` is red, green, blue; a photograph's R, G, B answer to it too. `s2_9` is SatlasPretrain's."""
+"""Band sets by name. `rgb` is red, green, blue: a photograph's R, G, B and Landsat 8's L4, L3, L2 answer to it too.
+`hls_6` is the six bands that Sentinel-2 and Landsat 8 share, so Landsat's L2 to L7 are one. `s2_9` is SatlasPretrain's.
+"""
 
-_PHOTO = {"B04": "R", "B03": "G", "B02": "B"}
-_SAME = {**_PHOTO, **{value: key for key, value in _PHOTO.items()}}
-_VISIBLE = frozenset(_SAME)
+_COLOURS = (("B04", "R", "L4"), ("B03", "G", "L3"), ("B02", "B", "L2"))
+_INFRARED = (("B8A", "L5"), ("B11", "L6"), ("B12", "L7"))
+_SAME = {name: tuple(other for other in alike if other != name) for alike in (*_COLOURS, *_INFRARED) for name in alike}
+"""Bands that stand in for one another, nearest first; the infrared is paired as in NASA's Harmonized Landsat Sentinel-2
+(Claverie et al. 2018, 10.1016/j.rse.2018.09.002), from narrow near infrared on.
+"""
+_VISIBLE = frozenset(name for alike in _COLOURS for name in alike)
 _SPELLINGS = {
     spelling.lower(): band.name
     for bands in reversed(SENSORS.values())
@@ -133,7 +139,7 @@ def named_bands(bands: str | Sequence[str]) -> tuple[str, tuple[str, ...]]:
 def select(have: Sequence[str], want: Sequence[str], what: str = "the images") -> list[int]:
     """Positions of the wanted bands among those at hand; a missing band is an error that names it."""
     places = {name: index for index, name in enumerate(have)}
-    found = [places.get(name, places.get(_SAME.get(name, ""), -1)) for name in want]
+    found = [next((places[each] for each in _answers(name) if each in places), -1) for name in want]
     missing = [name for name, index in zip(want, found, strict=True) if index < 0]
     if missing:
         raise UserError(f"{what} lack band {', '.join(missing)}; they have {', '.join(have)}")
@@ -141,13 +147,18 @@ def select(have: Sequence[str], want: Sequence[str], what: str = "the images") -
 
 
 def is_visible(band: str) -> bool:
-    """Whether a band is red, green or blue, of Sentinel-2 or of a photograph."""
+    """Whether a band is red, green or blue, of Sentinel-2, of Landsat 8 or of a photograph."""
     return band in _VISIBLE
 
 
 def has_bands(have: Sequence[str], want: Sequence[str]) -> bool:
     """Whether every wanted band is at hand."""
-    return all(name in have or _SAME.get(name) in have for name in want)
+    return all(any(each in have for each in _answers(name)) for name in want)
+
+
+def _answers(name: str) -> tuple[str, ...]:
+    """A band, then those that stand in for it."""
+    return (name, *_SAME.get(name, ()))
 
 
 def check_unit(unit: str | None, where: str) -> Unit:

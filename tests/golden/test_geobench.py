@@ -20,6 +20,7 @@ from deo_bench.data.geobench import find_data_set, pack_data_set
 from deo_bench.data.geobench_files import read_specifications
 from deo_bench.data.geobench_writer import write_dataset
 from deo_bench.errors import UserError
+from deo_bench.experiments.single import plan_of_one
 from deo_bench.registry import Registry
 from deo_bench.tasks.geobench import DATA_SETS
 
@@ -239,6 +240,23 @@ def test_red_green_and_blue_are_found_by_name_among_any_number_of_bands(
     pack = packed(root, cache, name)
     places = select(pack.bands, SETS[name].rgb)
     np.testing.assert_allclose(pack.images[:, places], expected[f"{name}/rgb"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_every_task_can_be_scored_in_red_green_and_blue(root: Path, tmp_path: Path, name: str) -> None:
+    """By a teacher of RGB, whatever the sensor calls its colours."""
+    protocol = "scenes-dense-v1" if SETS[name].kind == "segmentation" else "scenes-v1"
+    for bands in ((), ("rgb",)):
+        plan = plan_of_one("descriptors", [name], [protocol], tmp_path / "runs", root, bands=bands)
+        assert plan.requests and {request.bands for request in plan.requests} == {"rgb"}
+
+
+def test_landsats_six_bands_are_those_that_it_shares_with_sentinel_2(root: Path, cache: Path, tmp_path: Path) -> None:
+    plan = plan_of_one("image_stats", ["m-forestnet"], ["scenes-v1"], tmp_path / "runs", root)
+    assert {request.bands for request in plan.requests} == {"hls_6"}
+    assert select(packed(root, cache, "m-forestnet").bands, BAND_SETS["hls_6"]) == list(range(6))
+    with pytest.raises(UserError, match="has no 's2_10'; it has L2, L3"):
+        plan_of_one("image_stats", ["m-forestnet"], ["scenes-v1"], tmp_path / "runs", root, bands=("s2_10",))
 
 
 def test_ten_bands_are_found_among_thirteen_twelve_and_eighteen(root: Path, cache: Path) -> None:
