@@ -10,7 +10,7 @@ from deo_bench.bands import band_set, has_bands, named_bands
 from deo_bench.data import Pack
 from deo_bench.errors import UserError, nearest, unknown
 from deo_bench.experiments.file import Experiment
-from deo_bench.experiments.subjects import Row, first_bands
+from deo_bench.experiments.subjects import Row, first_bands, gives, suits, takes_from, wanted_by
 from deo_bench.probes import kinds_of
 from deo_bench.probes.record import ProtocolRecord, resolve
 from deo_bench.recipe import Identifier, PartTable, Recipe
@@ -126,6 +126,40 @@ def check_probed(experiment: Experiment, task: str, label_kind: str) -> None:
             f"{experiment.path}: task {task!r} has {label_kind} labels, and no probe of {names} is fitted on such; "
             f"protocols that have one: {', '.join(able) or 'none'}"
         )
+
+
+_GIVEN = {"vectors": "pooled vectors", "maps": "maps of features", "network": "a network to train"}
+
+
+def check_given(
+    row: Row, protocol: ProtocolRecord, task: str, label_kind: str, bands: Sequence[str], registry: Registry
+) -> None:
+    """Why a protocol has no score of a row on a task, as an error; none where its probes are for other labels.
+
+    bands: the names of the band sets that the row is shown.
+    """
+    where = f"--protocol {protocol.id}: {row.label!r} has no score on task {task!r} under it"
+    if not any(takes_from(protocol, name) for name in bands):
+        told = f"it takes {', '.join(protocol.absent)} away, of which {', '.join(bands)} has none"
+        raise UserError(f"{where}: {told}; say --bands with a set that has some, or another protocol")
+    probes = [registry.get("probe", use.use) for use in protocol.probes.values()]
+    probes = [probe for probe in probes if label_kind in kinds_of(probe.facts)]
+    wanted = dict.fromkeys(wanted_by(probe, protocol.levels) for probe in probes)
+    lacking = [_GIVEN[what] for what in wanted if what is not None and what not in gives(row, registry, protocol)]
+    if probes and len(lacking) == len(wanted):
+
+        def able(other: ProtocolRecord) -> bool:
+            uses, given = other.probes.values(), gives(row, registry, other)
+            fits = any(suits(registry.get("probe", use.use), label_kind, given, other.levels) for use in uses)
+            return fits and any(takes_from(other, name) for name in bands)
+
+        names = [name for name in registry.all("protocol") if able(resolve(name, registry))]
+        raise UserError(
+            f"{where}: its probes need {' or '.join(lacking)}, which {row.label!r} does not give"
+            f"; protocols that have one: {', '.join(names) or 'none'}"
+        )
+    if probes:  # everything fits, so it is the weights that are not there
+        raise UserError(f"{where}: it has no EMA weights, since no teacher followed it; say --weights student")
 
 
 def load_own_parts(recipes: Iterable[Recipe], registry: Registry) -> None:

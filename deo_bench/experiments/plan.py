@@ -8,11 +8,11 @@ from pathlib import Path
 
 from deo_bench.bands import BAND_SETS, band_set, has_bands
 from deo_bench.data import Places
-from deo_bench.declarations import Declaration
 from deo_bench.engine.request import REFERENCES, MapRequest, Request, probe_identity
 from deo_bench.errors import MissingInput, StoreError, UserError
 from deo_bench.experiments.checks import (
     check_asked,
+    check_given,
     check_held,
     check_images,
     check_partitions,
@@ -31,9 +31,10 @@ from deo_bench.experiments.subjects import (
     gives,
     run_behind,
     shown_sets,
+    suits,
+    takes_from,
     untrained_rows,
 )
-from deo_bench.probes import kinds_of
 from deo_bench.probes.record import ProtocolRecord
 from deo_bench.recipe import Identifier, PartTable, Prerequisite, Recipe, canonical
 from deo_bench.store import Store
@@ -237,8 +238,12 @@ def _add_baselines(plan: Plan, skip_missing: bool) -> None:
         _attempt(plan, f"baseline {table.use}", skip_missing, add)
 
 
-def add_scores(plan: Plan, task: NamedTask) -> None:
-    """Ask for every score of every row on a task."""
+def add_scores(plan: Plan, task: NamedTask, refuse: bool = False) -> None:
+    """Ask for every score of every row on a task.
+
+    refuse: a protocol that has no score for a row is an error that says why, as where one thing is scored; in a grid
+    such a row has an empty cell.
+    """
     registry = plan.experiment.registry
     built = registry.build("task", task.part.use, options=task.part.options)
     content, have = built.fingerprint(plan.places), built.bands(plan.places)
@@ -254,12 +259,15 @@ def add_scores(plan: Plan, task: NamedTask) -> None:
         check_shown(row, have, plan.identifier, plan.store, task.name)
         fed = _fed(plan, row)
         for protocol in plan.experiment.protocols:
-            for bands in bands_for(plan, row, fed, have, task.name, protocol.pad):
-                for request in _requests_of(plan, row, task, content, protocol, bands, kind):
-                    # Two cells may be one run (a weight of a teacher that is none): its scores are wanted once.
-                    if (request.subject, request.stem) not in known:
-                        known.add((request.subject, request.stem))
-                        plan.requests.append(request)
+            shown = bands_for(plan, row, fed, have, task.name, protocol.pad)
+            found = [each for bands in shown for each in _requests_of(plan, row, task, content, protocol, bands, kind)]
+            if refuse and not found:
+                check_given(row, protocol, task.name, kind, shown, registry)
+            for request in found:
+                # Two cells may be one run (a weight of a teacher that is none): its scores are wanted once.
+                if (request.subject, request.stem) not in known:
+                    known.add((request.subject, request.stem))
+                    plan.requests.append(request)
 
 
 def bands_for(plan: Plan, row: Row, fed: set[str], have: tuple[str, ...], task: str, pad: bool) -> tuple[str, ...]:
@@ -313,11 +321,9 @@ def _requests_of(
     plan: Plan, row: Row, task: NamedTask, content: str, protocol: ProtocolRecord, bands: str, label_kind: str
 ) -> list[Request]:
     registry = plan.experiment.registry
-    offered = gives(row, registry)
-    if protocol.absent and not any(has_bands(band_set(bands), (band,)) for band in protocol.absent):
-        return []  # nothing of it would be gone
-    if protocol.absent:  # what is joined with another's, or trains on images, sees them whole
-        offered = () if row.kind == "bound" else tuple(each for each in offered if each != "network")
+    offered = gives(row, registry, protocol)
+    if not takes_from(protocol, bands):
+        return []
     if row.kind == "reference":
         assert row.part is not None
         probes = {row.part.use: PartTable(use=row.part.use, options=row.part.options)}
@@ -331,7 +337,7 @@ def _requests_of(
     probes = {
         name: part
         for name, part in probes.items()
-        if _suits(registry.get("probe", part.use), label_kind, offered, protocol.levels)
+        if suits(registry.get("probe", part.use), label_kind, offered, protocol.levels)
     }
     found = []
     for _, subject in row.subjects:
@@ -343,16 +349,6 @@ def _requests_of(
                     own = str(registry.get("probe", part.use).facts.get("metric", ""))
                     found.append(Request(*given, weights, step, partition, label_kind, own))
     return found
-
-
-def _suits(probe: Declaration, label_kind: str, given: tuple[str, ...], levels: int) -> bool:
-    """Whether a probe is fitted on such labels, and a row gives what it needs; to be trained on takes a network.
-
-    levels: of a protocol whose vectors are made of maps.
-    """
-    needs, vectors = probe.facts.get("needs", "features"), "maps" if levels else "vectors"
-    wanted = {"features": vectors, "truth": vectors, "maps": "maps", "backbone": "network"}.get(needs)
-    return label_kind in kinds_of(probe.facts) and (wanted is None or wanted in given)
 
 
 def _weights_of(plan: Plan, row: Row, subject: str) -> list[tuple[str, int | None]]:

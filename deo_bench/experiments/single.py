@@ -70,7 +70,7 @@ def plan_of_one(
     else:
         _add_backbone(plan, name, options or {})
     for task in experiment.tasks:
-        add_scores(plan, task)
+        add_scores(plan, task, refuse=True)
     return plan
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deo_bench.bands import BAND_SETS, OWN, named_bands
+from deo_bench.bands import BAND_SETS, OWN, band_set, has_bands, named_bands
+from deo_bench.declarations import Declaration
 from deo_bench.engine.request import JOINED_VERSION
 from deo_bench.errors import MissingInput, StoreError, UserError
 from deo_bench.experiments.file import Experiment
 from deo_bench.files import read_json
 from deo_bench.libraries import remedy
+from deo_bench.probes import kinds_of
+from deo_bench.probes.record import ProtocolRecord
 from deo_bench.recipe import Identifier, PartTable, Recipe, as_untrained, digest
 from deo_bench.recipe.starting import weights_of
 from deo_bench.registry import Registry
@@ -69,11 +72,19 @@ def bound_row(cell: Row, teacher: PartTable, identifier: Identifier) -> Row:
     return Row(f"{cell.label} + {teacher.use}", "bound", subjects, recipe=cell.recipe, beside=teacher)
 
 
-def gives(row: Row, registry: Registry) -> tuple[str, ...]:
+def gives(row: Row, registry: Registry, protocol: ProtocolRecord) -> tuple[str, ...]:
     """What probes can be fitted on of a row: vectors, maps, and the network itself, which can be trained on.
 
-    Features beside another's are vectors alone, and trivial baselines have no weights.
+    Features beside another's are vectors alone, and trivial baselines have no weights. Where a protocol takes bands
+    away, what is joined with another's, or trains on images, would see them whole.
     """
+    offered = _offered(row, registry)
+    if not protocol.absent:
+        return offered
+    return () if row.kind == "bound" else tuple(each for each in offered if each != "network")
+
+
+def _offered(row: Row, registry: Registry) -> tuple[str, ...]:
     if row.kind == "bound":
         return ("vectors",)
     if row.recipe is not None or row.kind == "reference" or row.part is None:
@@ -82,6 +93,27 @@ def gives(row: Row, registry: Registry) -> tuple[str, ...]:
     if facts.get("needs") == "bands":
         return tuple(facts.get("gives", ("vectors", "maps")))
     return ("vectors", "maps", "network")
+
+
+def takes_from(protocol: ProtocolRecord, bands: str) -> bool:
+    """Whether a protocol has something to say of a band set: one that takes bands away needs some of them in it."""
+    return not protocol.absent or any(has_bands(band_set(bands), (band,)) for band in protocol.absent)
+
+
+def wanted_by(probe: Declaration, levels: int) -> str | None:
+    """What of a row a probe is fitted on: `vectors`, `maps` or the `network`, which it trains on; none: nothing.
+
+    levels: of a protocol whose vectors are made of maps.
+    """
+    vectors = "maps" if levels else "vectors"
+    needs = probe.facts.get("needs", "features")
+    return {"features": vectors, "truth": vectors, "maps": "maps", "backbone": "network"}.get(needs)
+
+
+def suits(probe: Declaration, label_kind: str, given: tuple[str, ...], levels: int) -> bool:
+    """Whether a probe is fitted on such labels, and a row gives what it needs."""
+    wanted = wanted_by(probe, levels)
+    return label_kind in kinds_of(probe.facts) and (wanted is None or wanted in given)
 
 
 def _told(part: PartTable, identifier: Identifier) -> dict[str, object]:

@@ -127,15 +127,15 @@ def test_a_band_is_taken_away_by_any_of_its_names(made: Place, run: Run) -> None
     assert same.requests[0].protocol.id == told.requests[0].protocol.id and not done
 
 
-def test_where_nothing_would_be_gone_nothing_is_asked_for(made: Place, run: Run) -> None:
-    plan = plan_of_one(run.name, [TASK], [{**KNN, "absent": ["B01"]}], made.store, made.data)  # type: ignore[list-item]
-    assert not plan.requests
+def test_where_nothing_would_be_gone_is_said(made: Place, run: Run) -> None:
+    protocol = {**KNN, "absent": ["B01"]}
+    with pytest.raises(UserError, match="takes B01 away, of which s2_10 has none"):
+        plan_of_one(run.name, [TASK], [protocol], made.store, made.data)  # type: ignore[list-item]
 
 
 def test_vectors_made_of_maps_are_asked_of_what_has_maps(made: Place) -> None:
-    protocol = {**KNN, "levels": 1}
-    rows = {}
-    for name in ("image_stats", "pixels", "random_conv"):
-        plan = plan_of_one(name, [TASK], [protocol], made.store, made.data, bands=["rgb"])  # type: ignore[list-item]
-        rows[name] = len(plan.requests) > 0
-    assert rows == {"image_stats": False, "pixels": True, "random_conv": True}
+    given = ([TASK], [{**KNN, "levels": 1}], made.store, made.data, ["rgb"])
+    for name in ("pixels", "random_conv"):
+        assert plan_of_one(name, *given).requests  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="need maps of features, which 'image_stats' does not give"):
+        plan_of_one("image_stats", *given)  # type: ignore[arg-type]

@@ -101,6 +101,20 @@ def test_mistakes_are_one_line(finished: Place, export: Path, tmp_path: Path) ->
     assert "expected OPTION=VALUE" in str(answer.exception) + answer.output
 
 
+def test_weights_that_no_run_has_are_said(finished: Place, tmp_path: Path) -> None:
+    plain = next(run for run in Store(finished.store).runs() if run.is_done() and run.info["steps"] == 0)
+    given = ([TASK], ["scenes-v1"], finished.store, finished.data)
+    with pytest.raises(UserError, match=r"--protocol scenes-v1: .* no EMA weights.*; say --weights student"):
+        plan_of_one(plain.name, *given, weights=("ema",))
+    assert plan_of_one(plain.name, *given, weights=("student", "ema")).requests
+
+
+def test_a_protocol_for_other_labels_is_left_out(finished: Place, tmp_path: Path) -> None:
+    """Where another has a probe for them: several tasks may ask for several protocols at once."""
+    plan = plan_of_one("image_stats", [TASK], ["scenes-v1", "scenes-dense-v1"], tmp_path, finished.data)
+    assert {request.protocol.id for request in plan.requests} == {"scenes-v1"}
+
+
 def test_an_export_is_told_by_its_head(export: Path, tmp_path: Path) -> None:
     assert is_export(export / FILE)
     for number, content in enumerate((b"", b"\xff" * 40, b"\x02" + b"\0" * 7 + b"[]", b"\x05" + b"\0" * 7 + b"{not}")):

@@ -68,6 +68,15 @@ WORDS: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
         ("--protocol: unknown protocol 'x'", "there are: calibration-v1, dinov3-logreg"),
     ),
     ((*SCORE, "--bands", "rgbb"), ("bands: unknown band set 'rgbb'", "did you mean 'rgb'?")),
+    (
+        (*SCORE, "--protocol", "pangaea-linear"),
+        ("--protocol pangaea-linear: 'image_stats' has no score on task", "need maps of features", "have one: "),
+    ),
+    ((*SCORE, "--protocol", "gb1-finetune"), ("its probes need a network to train, which 'image_stats' does not",)),
+    (
+        (*SCORE, "--protocol", "missing-swir", "--bands", "rgb"),
+        ("it takes B11, B12 away, of which rgb has none", "say --bands"),
+    ),
     ((*SCORE, "--weights", "emma"), ("weights.0: has to be 'student' or 'ema', got 'emma'",)),
     # Parts
     (("check", "cosin"), ("unknown part 'cosin'", "did you mean 'cosine'?")),
