@@ -337,10 +337,12 @@ def _trainable_images(
 
 
 def _classes(file: NpzFile) -> tuple[str, ...]:
-    """The file's own names, or numbers up to the largest label."""
+    """The file's own names, or numbers up to the largest label; numbers to be predicted have none."""
     labels = file.arrays["labels"]
     if file.classes:
         return file.classes
+    if labels.dtype.kind not in "iub":
+        return ()  # floats are a regression; what is neither is refused as labels
     if labels.ndim == 2:
         return tuple(str(number) for number in range(labels.shape[1]))
     used = labels[labels != file.ignore] if file.ignore is not None else labels

@@ -13,6 +13,7 @@ from deo_bench.tasks import Task, task
 class NpzTask(Task):
     """Labelled images of one `.npz` file: arrays `images`, `labels`, `split`, `bands`, and names in `classes`.
 
+    Labels are whole numbers for classes [N], zeros and ones [N, K] or maps [N, H, W], and floats [N] for a regression.
     path: the file, under the root of data or absolute. name: what tables call it; the file's own without one. unit:
     what the pixels are in; groups: the name of the array that says which images belong together (`tile`); ignore: the
     label that means none; each as the file itself says (arrays `unit`, `groups`, `ignore`) where left out.

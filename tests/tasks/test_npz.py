@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from deo_bench import scores
 from deo_bench.bands import BAND_SETS
+from deo_bench.cli.app import app
 from deo_bench.data import Places
 from deo_bench.errors import UserError
 from deo_bench.registry import Registry
@@ -35,6 +38,26 @@ def test_a_task_of_a_file(tmp_path: Path) -> None:
     named = Registry().build("task", "npz", options={**options, "name": "crops"})
     again = named.pack(Places(tmp_path, tmp_path / "cache"))
     assert named.name == again.name == "crops" and again.content == pack.content
+
+
+def test_floats_are_numbers_to_be_predicted(tmp_path: Path) -> None:
+    """Scored by the command: the mean of one's band is the number, so ridge finds it."""
+    draws = np.random.default_rng(0)
+    images = draws.normal(1500, 20, (48, 3, 8, 8)) + draws.normal(0, 300, (48, 3, 1, 1))
+    np.savez(
+        tmp_path / "height.npz",
+        images=images.astype(np.uint16),
+        labels=images[:, 0].mean((1, 2)) / 100,
+        split=np.arange(48) % 3,
+        bands=np.array(BAND_SETS["rgb"]),
+        unit="dn",
+    )
+    task = '{use="npz", path="height.npz"}'
+    words = ["score", "image_stats", "--task", task, "--protocol", "regression-v1", "--store", str(tmp_path / "runs")]
+    answer = CliRunner().invoke(app, [*words, "--data", str(tmp_path), "--device", "cpu"])
+    assert answer.exit_code == 0, answer.output
+    found = scores(tmp_path / "runs").set_index("probe")
+    assert set(found.metric) == {"rmse"} and found.value["ridge"] < 0.1 < found.value["knn5_l2"]
 
 
 def test_a_missing_unit_is_an_error_that_says_so(tmp_path: Path) -> None:
