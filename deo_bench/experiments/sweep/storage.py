@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +58,9 @@ def open_storage(url: str | None, store: Path, experiment: str) -> BaseStorage:
     url: `sqlite:///FILE`, `postgresql://USER@HOST:PORT/DATABASE` (through psycopg 3), `journal:FILE` or a plain path.
     Of many processes that open one, one at a time makes its tables. Not to be used in a forked child: it opens its own.
 
-    Raises UserError for what is no such URL, MissingInput where the driver lacks, CannotWrite and StoreError where the
-    place cannot be written to, does not answer, refuses the login or holds something else.
+    Raises UserError for what is no such URL and for a file in a folder that is not there, MissingInput where
+    the driver lacks, CannotWrite and StoreError where the place cannot be written to, does not answer, refuses the
+    login or holds something else.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     kind, place = _read(url, store, experiment)
@@ -100,7 +101,11 @@ def _read(url: str | None, store: Path, experiment: str) -> tuple[str, str]:
         return "journal", str(store / SWEEPS / f"{experiment}.journal")
     kind, is_address, rest = url.partition("://")
     if is_address and kind in _SAID:
-        return (_SAID[kind], _file_of(rest) if kind == "sqlite" else rest)
+        if kind != "sqlite":
+            return _SAID[kind], rest
+        path = _file_of(rest)
+        _check_folder(Path(path))
+        return kind, path
     if not is_address and url.startswith("journal:"):
         kind, rest = "journal", url.removeprefix("journal:")
     elif not is_address and not re.match(r"[^/\s]{2,}:", url):
@@ -117,7 +122,15 @@ def _read(url: str | None, store: Path, experiment: str) -> tuple[str, str]:
         raise UserError("storage: names no file; write journal:FILE")
     if url == rest and Path(rest).suffix in _OF_SQLITE:
         raise UserError("storage: a path alone is a journal's, and this is called like SQLite's; write sqlite:///FILE")
+    _check_folder(Path(rest))
     return kind, rest
+
+
+def _check_folder(path: Path) -> None:
+    """A path that a user wrote is in a folder that is there: a mistyped one is not made, with an empty study."""
+    with suppress(OSError):  # what else is wrong with the place is said when it is opened
+        if not path.parent.exists():
+            raise UserError(f"storage: {path}: there is no folder {path.parent}; make it, or correct the path")
 
 
 def _file_of(rest: str) -> str:
@@ -133,7 +146,6 @@ def _sqlite(place: str) -> RDBStorage:
 
     path = Path(place)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab"):
             pass
     except OSError as error:

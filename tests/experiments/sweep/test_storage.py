@@ -24,6 +24,7 @@ from tests.postgresql import Server
 @pytest.mark.parametrize("url", [None, "journal:{}/j.log", "{}/deep/j.log", "sqlite:///{}/study.db"])
 def test_a_study_is_kept(url: str | None, store: Path, tmp_path: Path) -> None:
     url = url and url.format(tmp_path)
+    (tmp_path / "deep").mkdir()
     assert not is_there(url, store, "mine")
     study = opened(store, swept(3, "random"), url=url)
     work(study)
@@ -180,6 +181,14 @@ def test_a_place_that_cannot_be_written_to_is_one_line(store: Path, tmp_path: Pa
     (tmp_path / "file").write_text("")
     for url in (f"{tmp_path}/file/j.log", f"sqlite:///{tmp_path}/file/s.db", str(tmp_path), f"sqlite:///{tmp_path}"):
         assert "cannot be written" in refused(url, store, CannotWrite)
+
+
+@pytest.mark.parametrize("url", ["sqlite:///{}/nope/s.db", "{}/nope/deep/j.log", "journal:{}/nope/j.log"])
+def test_a_folder_that_is_not_there_is_said_and_not_made(url: str, store: Path, tmp_path: Path) -> None:
+    assert "nope; make it, or correct the path" in refused(url.format(tmp_path), store).replace("/deep;", ";")
+    with pytest.raises(UserError, match="there is no folder"):
+        is_there(url.format(tmp_path), store, "mine")
+    assert not (tmp_path / "nope").exists() and not store.exists()
 
 
 def test_a_database_of_something_else_is_refused(store: Path, tmp_path: Path) -> None:
