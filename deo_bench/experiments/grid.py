@@ -46,7 +46,7 @@ def cells_of(experiment: Experiment) -> list[GridCell]:
     if axes or pairs or not named:
         products = [tuple(itertools.chain(*choice)) for choice in itertools.product(*axes, *pairs)]
     excluded = [dict(_flat(table)) for table in experiment.grid.get("exclude", ())]
-    _check_excluded(excluded, [each for axis in (*axes, *pairs) for choice in axis for each in choice], source)
+    _check_excluded(excluded, products, source)
     kept = [choice for choice in products if not any(_matches(choice, table) for table in excluded)]
     names = short_names({path for choice in kept for path, _ in choice})
     said = {path: value_texts([dict(choice)[path] for choice in kept if path in dict(choice)]) for path in names}
@@ -108,12 +108,27 @@ def _pairs(table: Mapping[str, Any], source: str) -> Iterable[tuple[Setting, ...
     return [tuple((path, values[i]) for path, values in paths) for i in range(next(iter(lengths.values())))]
 
 
-def _check_excluded(excluded: Iterable[Mapping[str, Any]], settings: Iterable[Setting], source: str) -> None:
-    """A path to exclude by that no axis has would exclude nothing, without a word."""
-    known = {path for path, _ in settings}
-    for path in (path for table in excluded for path in table):
-        if path not in known:
-            raise UserError(f"{source}: exclude: {shown(path)} is no path of the grid{nearest(path, known)}")
+def _check_excluded(
+    excluded: Iterable[Mapping[str, Any]], products: Sequence[tuple[Setting, ...]], source: str
+) -> None:
+    """A table that matches no cell, as by a mistyped path or value, would exclude nothing, without a word."""
+    choices: dict[str, dict[str, Any]] = {}
+    for path, value in itertools.chain(*products):
+        choices.setdefault(path, {})[_text(value)] = value
+    for table in excluded:
+        for path, value in table.items():
+            if path not in choices:
+                raise UserError(f"{source}: exclude: {shown(path)} is no path of the grid{nearest(path, choices)}")
+            if not any(value == each for each in choices[path].values()):
+                near = nearest(_text(value), choices[path])
+                raise UserError(f"{source}: exclude: {path}: the grid has no value {shown(value)}{near}")
+        if not any(_matches(choice, table) for choice in products):
+            together = " with ".join(f"{path}={_text(value)}" for path, value in table.items())
+            raise UserError(f"{source}: exclude: no cell has {together}, which excludes nothing")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json_text(plain(value))
 
 
 def _matches(choice: tuple[Setting, ...], table: Mapping[str, Any]) -> bool:

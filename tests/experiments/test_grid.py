@@ -74,6 +74,18 @@ def test_without_a_grid_the_recipe_is_the_cell(cells) -> None:  # type: ignore[n
         ("[[zip]]\ntrain.steps = [5]\ntrain.batch = [4, 8]\n", "lists of one length"),
         ('[[cells]]\nname = "a"\n[[cells]]\nname = "a"\n', "two cells are called 'a'"),
         ("[[cells]]\ntrain.steps = 4\n", "cells.0.name"),
+        (
+            '[grid]\nteachers.optical.use = ["tiny_optical"]\n[[exclude]]\nteachers.optical.use = "tiny_optcal"\n',
+            "exclude: teachers.optical.use: the grid has no value 'tiny_optcal', did you mean 'tiny_optical'?",
+        ),
+        (
+            '[grid]\ntrain.lr = [0.1, 0.2]\n[[exclude]]\n"train.lr" = 3\n',
+            "exclude: train.lr: the grid has no value 3; there are: 0.1, 0.2",
+        ),
+        (
+            "[[zip]]\ntrain.steps = [4, 6]\ntrain.batch = [8, 16]\n[[exclude]]\ntrain.steps = 4\ntrain.batch = 16\n",
+            "exclude: no cell has train.steps=4 with train.batch=16",
+        ),
         ("[grid]\ntrain.steps = [4]\n[[exclude]]\ntrain.steps = 4\n", "no cells left"),
     ],
 )
