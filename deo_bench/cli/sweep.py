@@ -63,7 +63,7 @@ def sweep(
     if worker is not None:
         _end(_work(made, device, each, worker, console, plain or None), SOME_FAILED, console, ALL_FAILED)
         return
-    there = made.studies_there()
+    there = made.studies_looked_for(anew=True)
     _check_new(made, there)
     _put_on_record(made, console)
     failed: list[str] = []

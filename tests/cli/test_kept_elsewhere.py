@@ -52,6 +52,24 @@ def test_pruning_without_the_address_says_where_they_are_and_deletes_nothing(pla
     assert files(place.store) == before and len(names) == 2
 
 
+@pytest.mark.parametrize("starts", ["journal", "sqlite"])
+def test_a_sweep_begins_no_second_study_in_another_storage(place: Place, call: Call, starts: str) -> None:
+    address = place.url
+    place.url = None if starts == "journal" else address
+    swept(place)
+    path = place.store / "sweeps" / "tiny" / FILE
+    before, there = files(place.store), path.read_text()
+    words = ("--storage", str(address)) if starts == "journal" else ()
+    told = call("sweep", "tiny.toml", "--plain", *words, status=2)
+    pair = ("tiny.journal", "elsewhere.db") if starts == "journal" else ("elsewhere.db", "tiny.journal")
+    assert told.count("\n") == 1 and f"{pair[0]}, not in " in told and pair[1] in told.partition(", not in ")[2]
+    assert files(place.store) == before and (starts == "sqlite") == (place.folder / "elsewhere.db").exists()
+    assert "to begin anew, take the study out of runs/sweeps/tiny/studies.json" in told
+    place.url = address if starts == "journal" else None
+    path.write_text("{}")
+    assert place.sweep().studies_looked_for(anew=True) == [None] and there != "{}"
+
+
 @pytest.mark.parametrize("way", ["--storage", "environment", "file"])
 def test_with_the_address_its_runs_stay(place: Place, call: Call, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     names, words = swept(place), ["--storage", str(place.url)] if way == "--storage" else []

@@ -55,11 +55,11 @@ class Kept:
         with one_at_a_time(self.path):
             write_json(self.path, {**_read_leniently(self.path), **wanted})
 
-    def check(self, found: Mapping[str, bool], where: str, strictly: bool = False) -> None:
+    def check(self, found: Mapping[str, bool], where: str, strictly: bool = False, anew: bool = False) -> None:
         """A UserError where a study is not there, but was worked on in another storage.
 
         found: name of a study -> whether it was found here; where: the experiment's file; strictly: also where it is
-        here, and was worked on in another since.
+        here, and was worked on in another since; anew: how to begin it anew here is said, too.
         """
         known = _read(self.path) if self.path.exists() else {}
         for name, is_there in found.items():
@@ -67,6 +67,7 @@ class Kept:
             if there != self.here and (strictly or not is_there):
                 places = f"{there or self.journal}, not in {self.here or self.journal}"
                 told = "name that with --storage or DEO_BENCH_STORAGE"
+                told += f"; to begin anew, take the study out of {self.path}" if anew else ""
                 raise UserError(f"{where}: study {name!r} is kept in {places}; {told}")
 
 

@@ -123,11 +123,14 @@ class SweepPlan:
             names = set(get_all_study_names(storage))
         return [self._open(storage, tuned) if tuned.study in names else None for tuned in self.cells]
 
-    def studies_looked_for(self, strictly: bool = False) -> list[Study | None]:
-        """As `studies_there`; a UserError where one is kept in another storage (`kept.py`)."""
+    def studies_looked_for(self, strictly: bool = False, anew: bool = False) -> list[Study | None]:
+        """As `studies_there`; a UserError where one is kept in another storage (`kept.py`).
+
+        anew: for who makes those that are not there, and is told how a study that is elsewhere is begun anew here.
+        """
         found = self.studies_there()
         is_found = {tuned.study: study is not None for tuned, study in zip(self.cells, found, strict=True)}
-        self._kept.check(is_found, str(self.experiment.path), strictly)
+        self._kept.check(is_found, str(self.experiment.path), strictly, anew)
         return found
 
     @property
