@@ -48,6 +48,8 @@ class Places:
                 f"{what}: no folder of data is given", "say --data FOLDER, or set DEO_BENCH_DATA or GEO_BENCH_DIR"
             )
         if not path.exists():
+            if Path(relative).is_absolute():
+                raise MissingInput(f"{what}: {path} is not there")
             remedy = f"put it under {self.root}, or point --data elsewhere"
             if self.root is not None and not self.root.is_dir():
                 remedy = f"{self.root} is no folder; point --data (or DEO_BENCH_DATA) at the one that has it"

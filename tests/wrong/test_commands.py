@@ -50,6 +50,7 @@ WORDS: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("plan", "tiny.toml", "--data", "tiny.toml"), ("tiny.npz is not there; tiny.toml is no folder", "point --data")),
     (("plan", "tiny.toml", "--data", "empty"), ("empty/tiny.npz is not there; put it under empty",)),
     (("plan", "tiny.toml", "--data", "torn"), ("torn/tiny.npz",)),
+    (("plan", "tiny.toml", "--set", 'data.paths=["/gone/tiny.npz"]'), ("/gone/tiny.npz is not there",)),
     (("data", "list", "--data", "no"), ("--data no (or DEO_BENCH_DATA): is no folder",)),
     (("data", "check", "m-eurosta"), ("unknown task or experiment 'm-eurosta'", "did you mean 'm-eurosat'?")),
     (("data", "check", "m-eurosat", "--data", "no"), ("GEO-Bench data set 'm-eurosat'", "no is no folder", "--data")),
