@@ -122,6 +122,9 @@ def read_experiment(name: str, overrides: Sequence[str] = (), seeds: Sequence[in
     recipe = _recipe_of(raw, path)
     tasks = tuple(named_task(item, registry, f"{path}: tasks") for item in settings.tasks)
     refuse_repeats((task.name for task in tasks), f"{path}: tasks (a task's `name` tells two apart)")
+    protocols = tuple(_protocol(item, registry, str(path)) for item in settings.protocols)
+    # Their scores are told apart by the id, which a choice of probes leaves as it is.
+    refuse_repeats((each.id for each in protocols), f"{path}: protocols (name all probes of one in one entry)")
     return Experiment(
         path=path,
         settings=settings,
@@ -130,7 +133,7 @@ def read_experiment(name: str, overrides: Sequence[str] = (), seeds: Sequence[in
         registry=registry,
         space=raw["sweep"]["space"] if settings.sweep else {},
         tasks=tasks,
-        protocols=tuple(_protocol(item, registry, str(path)) for item in settings.protocols),
+        protocols=protocols,
         baselines=tuple(_baseline(item, registry, f"{path}: baselines") for item in raw.get("baselines", BASELINES)),
         frozen_concat=tuple(concat),
     )

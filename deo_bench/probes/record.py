@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -100,7 +100,8 @@ def resolve(
 
     Every probe's options are checked and complete. An override of a probe (`probes.knn5_l2.k = 7`) changes that
     option alone; one that says `use` is a probe of its own. Where something differs from the published record, the
-    id becomes `custom-<8 hex of the content>`.
+    id becomes `custom-<8 hex of the content>`. A list of probes' names is a choice, in that order, of those that the
+    record has: its id stays, since their scores are the same ones.
     """
     registry = registry or Registry()
     if isinstance(entry, str):
@@ -109,6 +110,10 @@ def resolve(
     name = entry.get("use")
     if not isinstance(name, str):
         raise UserError(f'{where}: a protocol is a name or a table with use = "tgb-v0.4", got {shown(dict(entry))}')
+    if isinstance(overrides.get("probes"), list | tuple):
+        chosen = overrides.pop("probes")
+        whole = resolve({"use": name, **overrides}, registry, where)
+        return whole.model_copy(update={"probes": _chosen(whole.probes, chosen, where)})
     base = _record(name, {}, registry, where)
     if not overrides:
         return base
@@ -151,7 +156,8 @@ def _merged(base: ProtocolRecord, given: Any, registry: Registry, where: str) ->
     """The base's probes with what is given on top, each as `{use, option, …}`."""
     probes = {key: {"use": each.use, **each.options} for key, each in base.probes.items()}
     if not isinstance(given, Mapping):
-        raise UserError(f"{where}.probes: expected tables by name (probes.knn5_l2.k = 7), got {shown(given)}")
+        told = 'tables by name (probes.knn5_l2.k = 7) or a list of names (probes = ["knn5_l2"])'
+        raise UserError(f"{where}.probes: expected {told}, got {shown(given)}")
     for key, options in given.items():
         if not isinstance(options, Mapping):
             raise UserError(f"{where}.probes.{key}: expected a table of options, got {shown(options)}")
@@ -163,3 +169,13 @@ def _merged(base: ProtocolRecord, given: Any, registry: Registry, where: str) ->
             raise unknown("probe", key, probes, f"{where}.probes (a new one says use = …)")
         probes[key] = dict(options) if "use" in options else {**probes[key], **options}
     return probes
+
+
+def _chosen(probes: Mapping[str, ProbeUse], names: Sequence[Any], where: str) -> dict[str, ProbeUse]:
+    """Those of a record's probes that are named, in the order of the names."""
+    if not names:
+        raise UserError(f"{where}.probes: names no probe; name one of {', '.join(probes)}, or leave it out for all")
+    for name in names:
+        if not isinstance(name, str) or name not in probes:
+            raise unknown("probe", name, probes, f"{where}.probes")
+    return {name: probes[name] for name in names}

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from deo_bench.errors import UserError, nearest, shown
+from deo_bench.errors import UserError, nearest, shown, unknown
 from deo_bench.probes.record import ProtocolRecord
 from deo_bench.reports.entries import Entry
 
@@ -98,6 +98,8 @@ def submission(frame: pd.DataFrame, entries: Sequence[Entry], protocol: Protocol
     scores = frame[wanted & ((frame["bands"] == asked.bands) if asked.bands else True)]
     cells = [entry for entry in entries if entry.kind == "cell"]
     tasks = _tasks(list(dict.fromkeys(frame["task"])), asked)
+    if asked.probe not in protocol.probes:
+        raise unknown("probe", asked.probe, protocol.probes, f"{asked.experiment}: protocols.probes")
     options = protocol.probes[asked.probe].options
     rows: list[dict[str, Any]] = []
     notes: list[str] = []

@@ -263,6 +263,16 @@ def test_a_probe_is_changed_option_by_option_or_added_whole(registry):
     assert "linear" in record.probes
 
 
+@pytest.mark.parametrize("others", [{}, {"size": 48}])
+def test_a_choice_of_probes_has_the_scores_of_the_whole(registry, others):
+    whole = resolve({"use": "scenes-v1", **others}, registry)
+    chosen = resolve({"use": "scenes-v1", "probes": ["linear", "knn5_l2"], **others}, registry)
+    assert list(chosen.probes) == ["linear", "knn5_l2"] and len(whole.probes) > 2
+    assert chosen.id == whole.id
+    assert chosen.told(exclude={"probes"}) == whole.told(exclude={"probes"}), "what a score's digest is made of"
+    assert all(use == whole.probes[name] for name, use in chosen.probes.items())
+
+
 def test_one_metric_is_changed_alone(registry):
     record = resolve({"use": "tgb-v0.4", "metrics": {"multi": "micro_f1"}}, registry)
     assert (record.metrics["single"], record.metrics["multi"]) == ("accuracy", "micro_f1")
@@ -293,6 +303,9 @@ def test_every_probe_of_a_protocol_can_be_built(registry, name):
         ({"use": "scenes-v1", "metrics": {"single": "acuracy"}}, "metrics.single: unknown metric .*'accuracy'"),
         ({"use": "scenes-v1", "metrics": 3}, "protocols.metrics"),
         ({"use": "scenes-v1", "probes": 3}, "protocols.probes: expected tables"),
+        ({"use": "scenes-v1", "probes": ["lineal"]}, "probes: unknown probe 'lineal', did you mean 'linear'"),
+        ({"use": "scenes-v1", "probes": [3]}, "protocols.probes: unknown probe 3; there are: "),
+        ({"use": "scenes-v1", "probes": []}, "protocols.probes: names no probe; name one of "),
         ({"use": "scenes-v1", "probes": {"linear": 3}}, "protocols.probes.linear: expected a table"),
         ({"use": "scenes-v1", "probes": {"lineal": {"num_c": 3}}}, "unknown probe 'lineal', did you mean 'linear'"),
         ({"use": "scenes-v1", "probes": {"linear": {"numc": 3}}}, "no option 'numc', did you mean 'num_c'"),
