@@ -41,7 +41,10 @@ SURFACE = {
         *("--store", "--data"),
     },
     "doctor": {"--store", "--data", "--parts", "--json"},
-    "report": {"file", "--store", "--data", "--out", "--format", "--all", "--with", "--check", "--storage"},
+    "report": {
+        *("file", "--store", "--data", "--set", "--seeds", "--out", "--format", "--all", "--with", "--check"),
+        "--storage",
+    },
     "published": {"name", "--partition", "--task", "--format"},
     "data list": {"--store", "--data", "--parts"},
     "data check": {"names", "--store", "--data", "--parts"},

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from deo_bench.cli.arguments import STORE, DataOption, StoreOption
+from deo_bench.cli.run import SeedsOption, SetOption, read_seeds
 from deo_bench.cli.storage import StorageOption
 from deo_bench.errors import UserError
 
@@ -26,6 +27,8 @@ def report(
     file: Annotated[str, typer.Argument(help="A report file, or a preset's name such as quickstart.")],
     store: StoreOption = STORE,
     data: DataOption = None,
+    set_: SetOption = None,
+    seeds: SeedsOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; else reports/NAME.")] = None,
     format_: Annotated[str, typer.Option("--format", help="Table as rich, markdown, latex or csv.")] = "rich",
     all_: Annotated[bool, typer.Option("--all", help="Show the tables of every probe.")] = False,
@@ -38,7 +41,10 @@ def report(
     storage: StorageOption = None,
     check: Annotated[bool, typer.Option("--check", help="Only say whether what is on disk is up to date.")] = False,
 ) -> None:
-    """Render tables, figures and page of an experiment from its scores; nothing is trained."""
+    """Render tables, figures and page of an experiment from its scores; nothing is trained.
+
+    What was run with --set or --seeds is found with the same ones.
+    """
     from rich.console import Console
 
     from deo_bench.cli.answer import check_folder, check_format, show_table, write_answer
@@ -54,7 +60,8 @@ def report(
     spec = read_spec(path)
     if spec.experiment is None:
         raise UserError(f"{path}: experiment = … is missing: the file that the report answers, relative to this one")
-    plan, searched = answer_of(read_experiment(str(path.parent / spec.experiment)), store, data, storage)
+    experiment = read_experiment(str(path.parent / spec.experiment), set_ or (), read_seeds(seeds))
+    plan, searched = answer_of(experiment, store, data, storage)
     check_report(spec, plan, str(path))
     spec = with_baseline(spec, plan)
     if with_:
