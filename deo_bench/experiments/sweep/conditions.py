@@ -21,13 +21,14 @@ def read_when(table: Any, space: Mapping[str, Dimension], where: str) -> Conditi
 
 
 def in_order(dimensions: Sequence[Dimension], where: str) -> tuple[Dimension, ...]:
-    """The dimensions with what each depends on before it, else as they are written.
+    """The dimensions with what each depends on before it, else by path: samplers draw in this order, and lines of a
+    file may change places while a study goes on.
 
     What stands above a path (`student.stem` above `student.stem.dim`) comes before it too: it would replace it.
     """
-    by_path = {each.path: each for each in dimensions}
+    by_path = {each.path: each for each in sorted(dimensions, key=lambda each: each.path)}
     placed: dict[str, Dimension] = {}
-    for each in dimensions:
+    for each in by_path.values():
         _place(each, by_path, placed, (), where)
     _check_reachable(placed, where)
     return tuple(placed.values())
@@ -42,7 +43,7 @@ def _place(
         told = " -> ".join((*way[way.index(each.path) :], each.path))
         raise UserError(f"{where}.{way[-1]}.when: conditions in a circle: {told}")
     above = [path for path in by_path if each.path.startswith(f"{path}.")]
-    for path in (*each.when, *above):
+    for path in (*sorted(each.when), *above):
         _place(by_path[path], by_path, placed, (*way, each.path), where)
     placed[each.path] = each
 

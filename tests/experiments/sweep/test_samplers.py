@@ -59,7 +59,7 @@ def test_a_right_sampler_is_taken_without_a_word(sampler: Any) -> None:
         ({"use": "cmaes", "lr_adapt": True, "with_margin": True}, ": It is prohibited to pass"),
         ({"use": "qmc", "qmc_type": "sobel"}, ".qmc_type: has to be 'sobol' or 'halton', got 'sobel'"),
         ({"use": "random", "seed": 3}, ".seed: unknown key"),
-        ("grid", ".objective.weight: sampler 'grid' needs step = …, or a list of values"),
+        ("grid", ".objective.rate: sampler 'grid' needs step = …, or a list of values"),
     ],
 )
 def test_a_wrong_sampler_is_one_line(sampler: Any, told: str) -> None:

@@ -92,7 +92,7 @@ def test_what_stands_above_a_path_comes_before_it() -> None:
 @pytest.mark.parametrize("name", ["low", "step", "log", "when", "integer"])
 def test_an_option_may_be_called_like_a_key_of_an_interval(name: str) -> None:
     read = space(f"data.{name} = [1, 2]\ndata.other.{name} = {{ low = 0.5, high = 1 }}\n")
-    assert [each.path for each in read.dimensions] == [f"data.{name}", f"data.other.{name}"]
+    assert {each.path for each in read.dimensions} == {f"data.{name}", f"data.other.{name}"}
 
 
 def test_a_fixed_trial_gives_what_it_holds_and_only_what_is_in_force() -> None:

@@ -19,7 +19,23 @@ from deo_bench.experiments.sweep.claimed import Claimed
 from deo_bench.experiments.sweep.storage import open_storage
 from deo_bench.reports.searched import Aim
 from deo_bench.store.lease import Lease, LeaseLost
-from tests.experiments.sweep.conftest import AIM, COST, GRID, PLAIN, opened, space, story, swept, tried, work, worth
+from tests.experiments.sweep.conftest import (
+    AIM,
+    BETA,
+    COST,
+    GRID,
+    LOSS,
+    PLAIN,
+    RATE,
+    WEIGHT,
+    opened,
+    space,
+    story,
+    swept,
+    tried,
+    work,
+    worth,
+)
 
 
 def claim(study: Any) -> Claimed:
@@ -43,6 +59,19 @@ def test_a_budget_is_spent_and_no_more(store: Path) -> None:
     assert not list(store.rglob("*.lease"))
     more = opened(store, swept(5, "random"))
     assert not more.is_over and claim(more).number == 3
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc", {"use": "tpe", "n_startup_trials": 3}])
+def test_lines_of_a_space_that_change_places_change_no_draw(store: Path, sampler: Any) -> None:
+    lines = {"weight": WEIGHT, "rate": RATE, "loss": LOSS, "beta": BETA}
+    spaces = [space(**dict(items)) for items in (lines.items(), reversed(lines.items()))]
+    found = []
+    for name, other in zip("ab", spaces, strict=True):
+        for trials, each in ((4, spaces[0]), (8, other)):
+            work(opened(store, swept(trials, sampler), each, name=name))
+        found.append(story(opened(store, swept(8, sampler), other, name=name)))
+    assert found[0] == found[1]
+    assert [each.path for each in spaces[0].dimensions] == [each.path for each in spaces[1].dimensions]
 
 
 def test_a_trial_that_is_let_go_is_taken_up_as_it_was(store: Path) -> None:
