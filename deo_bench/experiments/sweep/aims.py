@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from deo_bench.data import Places
@@ -59,7 +59,7 @@ def _aim(experiment: Experiment, objective: Objective, places: Places, where: st
     if objective.cost is not None:
         if objective.probe is not None or objective.tasks:
             raise UserError(f"{where}: cost stands in the place of probe and tasks; say one or the other")
-        return Aim(objective.name or COSTS[objective.cost], "min", False)
+        return Aim(objective.name or _usual_name(objective, (), ""), "min", False)
     tasks = _tasks(experiment, objective, where)
     probe = objective.probe or next(iter(experiment.protocols[0].probes), "")
     protocol = protocol_of(experiment, probe, f"{where}.probe")
@@ -67,9 +67,25 @@ def _aim(experiment: Experiment, objective: Objective, places: Places, where: st
     metrics = {name: METRICS[metric] for name, metric in found.items()}
     _check_mean(found, metrics, where)
     first = next(iter(metrics.values()))
-    name = objective.name or (f"{next(iter(found))} {probe}" if len(found) == 1 else probe)
     direction: Any = first.direction
-    return Aim(name, direction, first.is_share, tuple(found), probe)
+    return Aim(
+        objective.name or _usual_name(objective, tuple(found), probe), direction, first.is_share, tuple(found), probe
+    )
+
+
+def _usual_name(objective: Objective, tasks: Sequence[str], probe: str) -> str:
+    """What an objective is called that says no name."""
+    if objective.cost is not None:
+        return COSTS[objective.cost]
+    return f"{tasks[0]} {probe}" if len(tasks) == 1 else probe
+
+
+def told_aims(sweep: Sweep, aims: Sequence[Aim]) -> list[dict[str, Any]]:
+    """The objectives as JSON, for a study's identity: each by its usual name, whatever figures are to call it."""
+    return [
+        asdict(replace(aim, name=_usual_name(objective, aim.tasks, aim.probe)))
+        for aim, objective in zip(aims, sweep.objectives, strict=True)
+    ]
 
 
 def _tasks(experiment: Experiment, objective: Objective, where: str) -> list[NamedTask]:

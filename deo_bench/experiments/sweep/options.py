@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -30,6 +31,16 @@ def chosen(entry: Any, known: Mapping[str, type[Table]], what: str, where: str) 
         raise unknown(what, name, known, where)
     options = checked(known[name], {key: value for key, value in given.items() if key != "use"}, where)
     return name, options.model_dump(exclude_none=True)
+
+
+def told(name: str, options: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """A choice as JSON, for a study's identity: an option that is written out as it is anyway is none."""
+    return {"use": name, **{key: value for key, value in options.items() if key not in usual or value != usual[key]}}
+
+
+def defaults_of(make: Callable[..., Any]) -> dict[str, Any]:
+    """What a class of Optuna's takes where nothing is said."""
+    return {name: each.default for name, each in inspect.signature(make).parameters.items()}
 
 
 def quietly(make: Callable[[], Made]) -> Made:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +12,18 @@ from deo_bench.errors import MissingInput, UserError
 from deo_bench.experiments.file import Experiment
 from deo_bench.experiments.grid import GridCell, cells_of
 from deo_bench.experiments.plan import Plan, make_plan
-from deo_bench.experiments.sweep.aims import aims_of, select_requests, sweep_of
+from deo_bench.experiments.sweep.aims import aims_of, select_requests, sweep_of, told_aims
 from deo_bench.experiments.sweep.assignments import assignments
 from deo_bench.experiments.sweep.budget import Costs, with_budget
 from deo_bench.experiments.sweep.inputs import check_inputs, digests_of, judged_bands, without_hint
 from deo_bench.experiments.sweep.kept import Kept
-from deo_bench.experiments.sweep.pruners import pruner_of, prunes
-from deo_bench.experiments.sweep.samplers import check_sampler
+from deo_bench.experiments.sweep.pruners import pruner_of, prunes, told_pruner
+from deo_bench.experiments.sweep.samplers import check_sampler, told_sampler
 from deo_bench.experiments.sweep.settings import Sweep
 from deo_bench.experiments.sweep.space import Space, space_of, tables_of
 from deo_bench.experiments.sweep.space_checks import check_space, default_of
 from deo_bench.experiments.sweep.storage import sweeps_folder
 from deo_bench.recipe import Recipe, digest, resolve
-from deo_bench.recipe.checking import plain
 from deo_bench.reports.searched import Aim
 from deo_bench.store import Store
 
@@ -244,13 +243,13 @@ def _name(experiment: Experiment, sweep: Sweep, space: Space, aims: Sequence[Aim
     told: dict[str, Any] = {
         "recipe": base.identifier.contents(tuned.recipe),
         "space": space.told(),
-        "aims": [asdict(aim) for aim in aims],
+        "aims": told_aims(sweep, aims),
         "scores": sorted(
             request.digest for request in base.requests if request.subject == subject and request.role == "select"
         ),
         "budget": sweep.budget.model_dump(exclude_none=True) if sweep.budget else None,
-        "sampler": _part(sweep.sampler),
-        "pruner": _part(sweep.pruner),
+        "sampler": told_sampler(sweep),
+        "pruner": told_pruner(sweep),
         "measure": sweep.measure.model_dump() if prunes(sweep) else None,
         "seeds": [sweep.seed, sweep.trial_seed],
     }
@@ -258,7 +257,3 @@ def _name(experiment: Experiment, sweep: Sweep, space: Space, aims: Sequence[Aim
         told["choices"] = choices
     label = f" {tuned.label}" if tuned.label else ""
     return f"{experiment.name}{label} {digest(told, 8)}"
-
-
-def _part(named: str | Mapping[str, Any]) -> Any:
-    return {"use": named} if isinstance(named, str) else plain(named)

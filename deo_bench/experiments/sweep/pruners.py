@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 
 from deo_bench.declarations import Count, Whole
-from deo_bench.experiments.sweep.options import chosen, made
+from deo_bench.experiments.sweep.options import chosen, defaults_of, made, told
 from deo_bench.experiments.sweep.settings import Sweep
 from deo_bench.recipe.models import Table
 
@@ -56,9 +56,21 @@ def pruner_of(sweep: Sweep, where: str = "sweep.pruner") -> BasePruner:
     if name == "median":
         return made(lambda: MedianPruner(**options), where)
     if name == "hyperband":
-        options.setdefault("min_resource", max(1, round(WHOLE * sweep.measure.every)))
+        options.setdefault("min_resource", _first(sweep))
         return made(lambda: HyperbandPruner(max_resource=WHOLE, **options), where)
     return NopPruner()
+
+
+def told_pruner(sweep: Sweep) -> dict[str, Any]:
+    """The pruner as JSON, for a study's identity."""
+    name, options = chosen(sweep.pruner, PRUNERS, "pruner", "sweep.pruner")
+    usual = {"median": defaults_of(MedianPruner), "hyperband": defaults_of(HyperbandPruner)}.get(name, {})
+    return told(name, options, usual | {"min_resource": _first(sweep)})
+
+
+def _first(sweep: Sweep) -> int:
+    """The percent of the first measurement."""
+    return max(1, round(WHOLE * sweep.measure.every))
 
 
 def _name(sweep: Sweep) -> Literal["none"] | str:

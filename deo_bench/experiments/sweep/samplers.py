@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, GridSampler, RandomSampler, TPESampler
@@ -10,7 +10,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, GridSampler, R
 from deo_bench.declarations import Count, Whole
 from deo_bench.draws import seed_of
 from deo_bench.errors import UserError
-from deo_bench.experiments.sweep.options import chosen, made
+from deo_bench.experiments.sweep.options import chosen, defaults_of, made, told
 from deo_bench.experiments.sweep.pruners import Nothing
 from deo_bench.experiments.sweep.qmc import Qmc
 from deo_bench.experiments.sweep.settings import Sweep
@@ -67,6 +67,9 @@ SAMPLERS: dict[str, type[Table]] = {
     "random": Nothing,
     "qmc": LowDiscrepancy,
 }
+_OPTUNAS = {"tpe": TPESampler, "cmaes": CmaEsSampler, "gauss": GPSampler}
+"""Samplers whose defaults are Optuna's."""
+
 _OF_ONE = ("cmaes", "gauss")
 """Samplers that go by one objective."""
 
@@ -74,6 +77,15 @@ _OF_ONE = ("cmaes", "gauss")
 def is_grid(sweep: Sweep) -> bool:
     """Whether every point of a grid is tried, and nothing else: such a study ends with its last point."""
     return chosen(sweep.sampler, SAMPLERS, "sampler", "sweep.sampler")[0] == "grid"
+
+
+def told_sampler(sweep: Sweep) -> dict[str, Any]:
+    """The sampler as JSON, for a study's identity."""
+    name, options = chosen(sweep.sampler, SAMPLERS, "sampler", "sweep.sampler")
+    usual = defaults_of(_OPTUNAS[name]) if name in _OPTUNAS else {}
+    # Which of the two it is by default Optuna says in no signature.
+    usual |= {"multivariate": len(sweep.objectives) == 1 or options.get("group", False)}
+    return told(name, options, usual | SAMPLERS[name]().model_dump(exclude_none=True))
 
 
 def check_sampler(sweep: Sweep, space: Space, objectives: int, where: str = "sweep.sampler") -> None:

@@ -206,8 +206,9 @@ def _introduce(study: optuna.Study, sweep: Sweep, space: Space, aims: Sequence[A
     for key, value in told.items():
         if key not in own:
             study.set_user_attr(key, value)
-    if study.metric_names is None:
-        quietly(lambda: study.set_metric_names([aim.name for aim in aims]))
+    names = [aim.name for aim in aims]
+    if study.metric_names != names:
+        quietly(lambda: study.set_metric_names(names))
 
 
 def _store_id(place: Path) -> str:

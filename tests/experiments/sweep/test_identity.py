@@ -44,10 +44,56 @@ def test_what_changes_no_trial_goes_on_with_the_study(tmp_path: Path, change: tu
     assert names(tmp_path, swept(*change)) == names(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('name = "score"', ""),
+        ('cost = "parameters"\nname = "size"', 'cost = "parameters"'),
+    ],
+)
+def test_what_figures_call_an_objective_is_no_part_of_a_study(tmp_path: Path, one: str, other: str) -> None:
+    found = [names(tmp_path, f"{SWEEP}\n[[sweep.objectives]]\n{text}\n") for text in (one, other)]
+    assert found[0] == found[1]
+    sizes = names(tmp_path, f'{SWEEP}\n[[sweep.objectives]]\ncost = "train_pflops"\nname = "size"\n')
+    assert sizes != found[0], "which cost it is says the usual name alone"
+
+
+@pytest.mark.parametrize(
+    ("key", "plain", "written"),
+    [
+        ("sampler", '"tpe"', '{ use = "tpe" }'),
+        ("sampler", '"tpe"', '{ use = "tpe", n_startup_trials = 10, n_ei_candidates = 24, constant_liar = true }'),
+        ("sampler", '"tpe"', '{ use = "tpe", multivariate = true, group = false }'),
+        ("sampler", '{ use = "tpe", group = true }', '{ use = "tpe", group = true, multivariate = true }'),
+        ("sampler", '"cmaes"', '{ use = "cmaes", n_startup_trials = 1, with_margin = false }'),
+        ("sampler", '"gauss"', '{ use = "gauss", n_startup_trials = 10, deterministic_objective = false }'),
+        ("sampler", '"qmc"', '{ use = "qmc", qmc_type = "sobol", scramble = true }'),
+        ("pruner", '"median"', '{ use = "median", n_startup_trials = 5, n_warmup_steps = 0, n_min_trials = 1 }'),
+        ("pruner", '"hyperband"', '{ use = "hyperband", min_resource = 10, reduction_factor = 3 }'),
+        ("pruner", '{ use = "hyperband", min_resource = 5 }', '{ min_resource = 5, use = "hyperband" }'),
+    ],
+)
+def test_an_option_written_out_as_it_is_anyway_is_no_other(tmp_path: Path, key: str, plain: str, written: str) -> None:
+    line = 'sampler = { use = "tpe", n_startup_trials = 2 }'
+    texts = [swept(line, f"{key} = {value}") for value in (plain, written)]
+    assert names(tmp_path, texts[0]) == names(tmp_path, texts[1])
+
+
+def test_of_several_objectives_optuna_takes_each_parameter_by_itself(tmp_path: Path) -> None:
+    several = SWEEP + '\n[[sweep.objectives]]\n[[sweep.objectives]]\ncost = "parameters"\n'
+    plain, joint, single = (
+        names(tmp_path, several.replace("n_startup_trials = 2", f"n_startup_trials = 2{more}"))
+        for more in ("", ", multivariate = true", ", multivariate = false")
+    )
+    assert plain == single != joint
+
+
 CHANGES = [
     ("high = 3.0", "high = 2.0"),
     ("lr = 1e-3", "lr = 2e-3"),
     ("n_startup_trials = 2", "n_startup_trials = 3"),
+    ("n_startup_trials = 2", "n_startup_trials = 2, multivariate = false"),
+    ("n_startup_trials = 2", "n_startup_trials = 2, constant_liar = false"),
     ("best = 1", "best = 1\nseed = 1"),
     ("best = 1", "best = 1\ntrial_seed = 7"),
     ("best = 1", 'best = 1\npruner = "median"'),
