@@ -25,7 +25,7 @@ class Claimed:
 
     number: in its study; params: Optuna's, by path; settings: path -> value, as they are laid over the recipe;
     measured: percent of the training -> what a worker before this one had measured there; deaths: how many workers
-    left it without letting it go since it was last measured.
+    left it without letting it go since it last got further.
 
     Every write first makes sure that the claim stands, and raises LeaseLost where another process has taken it over.
     """

@@ -17,7 +17,7 @@ import torch
 from deo_bench.engine.evaluate import Evaluator
 from deo_bench.engine.training import Training
 from deo_bench.errors import CannotWrite, MissingInput, StoreError, UserError
-from deo_bench.experiments.events import Event, Note, Stepped, Waiting
+from deo_bench.experiments.events import Event, Note, RunEnded, Scored, Stepped, Waiting
 from deo_bench.experiments.file import Experiment
 from deo_bench.experiments.grid import GridCell
 from deo_bench.experiments.launch import CHECKPOINT_SECONDS, Launch
@@ -209,12 +209,11 @@ class TrialJob:
         launch = Launch(plan, self.device, self.checkpoint_seconds)
         pruning = self._pruning(plan, launch) if prunes(sweep_of(self.experiment)) else None
         events, is_stepped = launch.events(), False
-        checkpoint = plan.store.run(self.run).resume_path / "state.pt"
-        found = _written(checkpoint)
+        found = _checkpoints(plan)
         try:
             for event in events:
                 is_stepped |= isinstance(event, Stepped)
-                if self.claimed.deaths and is_stepped and _written(checkpoint) not in (0, found):
+                if self.claimed.deaths and (_is_made(event) or (is_stepped and _checkpoints(plan) - found)):
                     self.claimed.advanced()
                 yield event
                 training = launch.live.get(self.run)
@@ -242,12 +241,18 @@ class TrialJob:
         return Pruning(self.claimed, neighbours, looks(sweep.measure.every, steps))
 
 
-def _written(path: Path) -> int:
-    """When a file was written, in nanoseconds; 0 where there is none."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
+def _is_made(event: Event) -> bool:
+    """Whether something is there now that no other worker has to make: a run, of a teacher too, or a score."""
+    return isinstance(event, Scored) or (isinstance(event, RunEnded) and not event.reason)
+
+
+def _checkpoints(plan: Plan) -> set[tuple[str, int]]:
+    """The runs of a plan that can be gone on with, of teachers too, and when that was written, in nanoseconds."""
+    found = set()
+    for name in plan.runs:
+        with contextlib.suppress(OSError):
+            found.add((name, (plan.store.run(name).resume_path / "state.pt").stat().st_mtime_ns))
+    return found
 
 
 @dataclass

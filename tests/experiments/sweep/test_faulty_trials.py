@@ -9,7 +9,7 @@ import pytest
 
 from deo_bench.errors import MissingInput, StoreError, UserError
 from deo_bench.experiments import cohorts
-from deo_bench.experiments.events import Event, Stepped, Waiting
+from deo_bench.experiments.events import CohortStarted, Event, Scored, ScoringStarted, Stepped, Waiting
 from deo_bench.experiments.sweep import trial as trial_module
 from deo_bench.experiments.sweep.events import TrialEnded, TrialStarted
 from deo_bench.experiments.sweep.launch import SweepLaunch
@@ -75,6 +75,51 @@ def test_a_trial_that_its_workers_die_over_is_given_up(place: Place) -> None:
     told.deaths = 3
     assert not list(job_of(place, swept(place), told).events())
     assert told.end == "failed: 3 workers died or fell silent over it; it is not taken up again"
+
+
+TAUGHT = """
+[teachers.optical]
+use = "run"
+recipe = "taught.toml"
+sees = "rgb"
+
+[objective.optical]
+loss = "cosine"
+toward = "optical"
+sees = "rgb"
+
+[train]
+"""
+
+
+def test_what_is_made_for_a_trial_before_it_and_after_it_counts_as_getting_further(place: Place) -> None:
+    text = place.file.read_text().partition("[grid]")[0]
+    (place.folder / "taught.toml").write_text(text[text.index("[data]") :])
+    place.file.write_text(text.replace("[train]", TAUGHT))
+    experiment = swept(place, pruner="none", objectives=({"probe": "linear"}, {}))
+
+    def dies_after(what: type[Event], nth: int) -> bool:
+        """Whether two deaths before this one count no longer, where it comes at an event."""
+        told = Told()
+        told.deaths = 2
+        job = job_of(place, experiment, told)
+        job.checkpoint_seconds = 0.0
+        events = job.events()
+        for event in events:
+            nth -= isinstance(event, what)
+            if not nth:
+                break
+        else:
+            pytest.fail("it came to its end")
+        events.close()
+        return told.deaths == 0
+
+    assert dies_after(Stepped, 2), "a checkpoint of its teacher's run"
+    assert not dies_after(CohortStarted, 1)
+    assert dies_after(CohortStarted, 2), "its teacher's run is done"
+    assert dies_after(ScoringStarted, 1), "its own run is done"
+    assert not dies_after(ScoringStarted, 1)
+    assert dies_after(Scored, 1)
 
 
 def test_a_device_that_is_broken_for_this_process_ends_it_and_no_trial_after_it_fails(
