@@ -1,4 +1,4 @@
-"""What a sweep's finalists set, to the last digit: a record a row, and the best one's settings as TOML to paste."""
+"""What a sweep's finalists set, to the last digit: a record a row, and the best one as a cell to paste."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ from deo_bench.reports.rows import rows_of
 from deo_bench.reports.searched import Searched, Tried
 from deo_bench.reports.trials import value_of
 from deo_bench.reports.wording import number
+
+PASTE = (
+    "to run it: a copy of the sweep's file beside it, without its [sweep] tables and with these lines at the end,",
+    "goes to `deo-bench run`; any experiment that has the same recipe takes them likewise",
+)
+"""How what follows is used; a table of its own at the end of a file is at odds with none that stands there."""
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -44,8 +50,9 @@ def _of_study(study: Searched, rows: Mapping[str, tuple[Held, ...]]) -> str:
     at_its_seed = "" if own is None else f", {number(own, is_share=aim.is_share)} at its seed"
     run = f", run {trial.run}" if trial.run else ""
     told.append(f"trial {trial.number}{at_its_seed}{run}")
-    told.append("paste above the first [table] of a recipe or an experiment, in place of what stands there of these")
-    return _commented(told) + toml(exact(trial))
+    told += PASTE
+    finalist = next(one for one in study.finalists if one.number == trial.number)
+    return _commented(told) + as_cell(finalist.row, finalist.written or exact(trial))
 
 
 def _values(study: Searched, tried: Sequence[Fresh], base: Sequence[Fresh]) -> str:
@@ -61,6 +68,11 @@ def _commented(lines: Sequence[str]) -> str:
 def exact(trial: Tried) -> Mapping[str, Any]:
     """A trial's settings as they are written in a recipe; as figures show them where nothing else is known."""
     return trial.written or trial.settings
+
+
+def as_cell(name: str, settings: Mapping[str, Any]) -> str:
+    """Settings as a named cell of an experiment."""
+    return f"[[cells]]\nname = {_string(name)}\n{toml(settings)}"
 
 
 def toml(settings: Mapping[str, Any]) -> str:

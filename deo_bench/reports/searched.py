@@ -60,13 +60,15 @@ class Finalist:
     """A trial, or the recipe as it stands (number none), that was run with fresh seeds.
 
     row: the label of its row in the tables; searched: its values at the trial's seed, one an objective; fresh: for each
-    objective the values on *select* by fresh seed.
+    objective the values on *select* by fresh seed; written: all that is laid over the experiment's recipe to have its
+    own, as a recipe has it: what its cell sets, the trial's settings, and the steps that a budget made of them.
     """
 
     row: str
     number: int | None
     searched: tuple[float | None, ...]
     fresh: tuple[Mapping[int, float], ...]
+    written: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +17,9 @@ from deo_bench.experiments.sweep.samplers import sampler_of
 from deo_bench.experiments.sweep.settings import Sweep
 from deo_bench.experiments.sweep.space import space_of
 from deo_bench.experiments.sweep.space_checks import check_space
-from deo_bench.recipe import canonical
-from tests.experiments.corners import corners_of
+from deo_bench.recipe import canonical, resolve, set_path
+from deo_bench.reports.best import PASTE, as_cell
+from tests.experiments.corners import Corner, corners_of
 from tests.experiments.test_presets import EXPERIMENTS, SWEEPS, name
 
 TINY = [path for path in SWEEPS if path.stem.endswith("-tiny")]
@@ -50,6 +53,33 @@ def test_the_parts_take_all_of_its_space_and_the_recipe_lies_in_it(path: Path) -
         params = space.params_of(cell.recipe)
         assert params is not None and space.is_whole(params), "the first trial is to be the recipe as it stands"
     assert sampler_of(sweep, space, 0) is not None and pruner_of(sweep) is not None
+
+
+def cut(text: str) -> str:
+    """A file of an experiment without its tables of a sweep."""
+    tables = re.split(r"(?m)^(?=\[)", text)
+    return "".join(table for table in tables if not re.match(r"\[+\s*sweep\b", table))
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All experiments in a folder that may be written to."""
+    return Path(shutil.copytree(EXPERIMENTS, tmp_path_factory.mktemp("copied") / "experiments"))
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=name)
+def test_its_best_trial_put_at_the_end_of_its_file_is_that_trials_recipe(path: Path, copied: Path) -> None:
+    """As `best.toml` says it is used."""
+    assert "without its [sweep] tables and with these lines at the end" in " ".join(PASTE)
+    file = copied / path.relative_to(EXPERIMENTS)
+    experiment, used = read_experiment(str(file)), file.with_name(f"best-{file.name}")
+    for number, (cell, tables, _) in enumerate(corners_of(experiment)):
+        settings = space_of(experiment).suggest(Corner(is_last=bool(number % 2)))
+        written = {**dict(cell.written), **settings, "train.steps": 7}
+        used.write_text(f"{cut(file.read_text())}\n{as_cell('best', written)}")
+        pasted = cells_of(read_experiment(str(used)))[-1]
+        assert pasted.label == "best"
+        assert pasted.recipe == resolve(set_path(tables, "train.steps", 7), experiment.registry, "trial")
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=name)

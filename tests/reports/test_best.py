@@ -73,7 +73,8 @@ def test_the_best_ones_settings_are_written_to_be_pasted(fake: FakeStore, scope:
     expected: dict[str, Any] = {}
     for path, value in EXACT.items():
         expected = set_path(expected, path, value)
-    assert tomllib.loads(text) == expected and "objective.compress.weight = 0.45712345678901234" in text
+    assert tomllib.loads(text) == {"cells": [{"name": "trial 2", **expected}]}
+    assert "objective.compress.weight = 0.45712345678901234" in text
     for words in ("# study loss-weights", "# trial 2, 66.0 at its seed", "trial 2 70.0, the recipe as it stands 60.0"):
         assert words in text, words
     assert "objective.compress.weight = 0.457" in files["index.html"].decode()
@@ -83,6 +84,14 @@ def test_the_best_ones_settings_are_written_to_be_pasted(fake: FakeStore, scope:
     records = list(csv.DictReader(io.StringIO(files["settings.csv"].decode())))
     assert [(one["row"], one["trial"]) for one in records] == [("default", "0"), ("trial 2", "2")]
     assert float(records[1][studies.WEIGHT.path]) == EXACT[studies.WEIGHT.path]
+
+
+def test_what_a_cell_and_a_budget_set_is_written_too(fake: FakeStore, scope: Scope) -> None:
+    study = searched()
+    rows = (study.finalists[0], replace(study.finalists[1], row="a=1, trial 2", written={**EXACT, "train.steps": 7}))
+    text = render(reported(fake, scope, replace(study, cell="a=1", finalists=rows)))["best.toml"].decode()
+    (cell,) = tomllib.loads(text)["cells"]
+    assert cell["name"] == "a=1, trial 2" and cell["train"] == {"batch": 48, "steps": 7}
 
 
 def test_where_no_trial_beats_the_recipe_nothing_is_to_be_pasted(fake: FakeStore, scope: Scope) -> None:

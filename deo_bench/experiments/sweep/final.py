@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deo_bench.errors import MissingInput
 from deo_bench.experiments.grid import GridCell
@@ -14,6 +14,7 @@ from deo_bench.experiments.sweep.inputs import without_hint
 from deo_bench.experiments.sweep.plan import DEFAULT, SweepPlan, TunedCell, default_cell, trial_cell
 from deo_bench.experiments.sweep.settings import Sweep
 from deo_bench.experiments.sweep.space_checks import is_as_it_stands
+from deo_bench.recipe import Recipe
 from deo_bench.reports.searched import Finalist, Searched, State, Tried
 
 if TYPE_CHECKING:
@@ -142,5 +143,12 @@ def _finalists(sweep: SweepPlan, tuned: TunedCell, trials: Sequence[Tried], plan
             {seed: value for seed, each in values.items() if (value := each[place]) is not None}
             for place in range(len(sweep.aims))
         )
-        found.append(Finalist(row.label, number, searched, fresh))
+        written = _written(sweep, tuned, trial.written if number is not None and trial is not None else {}, row.recipe)
+        found.append(Finalist(row.label, number, searched, fresh, written))
     return tuple(found)
+
+
+def _written(sweep: SweepPlan, tuned: TunedCell, settings: Mapping[str, Any], recipe: Recipe | None) -> dict[str, Any]:
+    """All that is laid over the experiment's recipe to have a finalist's. recipe: the finalist's own."""
+    budget = {"train.steps": recipe.train.steps} if sweep.sweep.budget is not None and recipe is not None else {}
+    return {**dict(tuned.cell.written), **settings, **budget}

@@ -134,9 +134,11 @@ def test_each_cell_of_a_grid_has_a_study_and_a_row_as_it_stands(tmp_path: Path) 
 
 def test_the_budget_is_the_same_for_every_trial_and_for_the_recipe_as_it_stands(tmp_path: Path) -> None:
     text = swept("best = 1", "best = 1\nbudget = { images = 80 }") + "train.batch = [8, 16]\n"
-    made = Place(tmp_path, text).sweep()
+    place = Place(tmp_path, text)
+    made = place.sweep()
     (tuned,) = made.cells
     assert tuned.recipe.train.steps == 10
+    assert [one.written for study in place.searched() for one in study.finalists] == [{"train.steps": 10}]
     assert made.recipe(tuned, {"train.batch": 16}).train.steps == 5
     assert [run.recipe.train.steps for run in made.base.runs.values()] == [10]
     assert "every trial 80 images" in told_search(made.sweep)
