@@ -41,6 +41,10 @@ class Anew(MapSource):
         rows = torch.as_tensor(places, device=self.device)
         return [each[:, None] for each in self.encode(self.images[rows])], self.labels[rows]
 
+    def whole_labels(self, places: np.ndarray) -> Tensor:
+        """Labels of the images at these places."""
+        return self.labels[torch.as_tensor(places, device=self.device)]
+
     def predicted(self, logits: Logits) -> Iterator[np.ndarray]:
         """Nothing: it is training that is timed."""
         return iter(())

@@ -66,6 +66,11 @@ def _half(maps: Tensor) -> np.ndarray:
     return maps.float().clamp(-_LARGEST_HALF, _LARGEST_HALF).half().cpu().numpy()
 
 
+def _labels_of(labels: np.ndarray | None, rows: np.ndarray, device: torch.device) -> Tensor | None:
+    """Whole label maps [B, H, W] of these rows, int64; none where there are no labels."""
+    return None if labels is None else torch.from_numpy(np.asarray(labels[rows], dtype=np.int64)).to(device)
+
+
 @dataclass
 class KeptMaps(MapSource):
     """Maps of images that are seen whole, read from the cache.
@@ -92,14 +97,16 @@ class KeptMaps(MapSource):
 
     def batch(self, places: np.ndarray, generator: torch.Generator | None = None) -> tuple[list[Tensor], Tensor | None]:
         """Maps and labels of the images at these places, always whole."""
-        rows, held = self.rows[places], (self.rows if self.places is None else self.places)[places]
+        held = (self.rows if self.places is None else self.places)[places]
         maps = [
             torch.from_numpy(np.stack([date[held] for date in dates], 1)).to(self.device).float()
             for dates in zip(*self.arrays, strict=True)
         ]
-        if self.labels is None:
-            return maps, None
-        return maps, torch.from_numpy(np.asarray(self.labels[rows], dtype=np.int64)).to(self.device)
+        return maps, self.whole_labels(places)
+
+    def whole_labels(self, places: np.ndarray) -> Tensor | None:
+        """Labels [B, H, W] of the images at these places."""
+        return _labels_of(self.labels, self.rows[places], self.device)
 
     @torch.no_grad()
     def predicted(self, logits: Logits) -> Iterator[np.ndarray]:
@@ -163,6 +170,10 @@ class WindowMaps(MapSource):
             for row, corner, axes in zip(rows, corners, turned, strict=True)
         ]
         return maps, torch.from_numpy(np.stack(cut).astype(np.int64)).to(self.device)
+
+    def whole_labels(self, places: np.ndarray) -> Tensor | None:
+        """Labels [B, H, W] of the images at these places, not cropped; no image is encoded."""
+        return _labels_of(self.labels, self.rows[places], self.device)
 
     @torch.no_grad()
     def predicted(self, logits: Logits) -> Iterator[np.ndarray]:

@@ -57,11 +57,12 @@ def is_kept(labels: Tensor, num_classes: int, ignore: int | None, role: str) -> 
 def class_weights(source: MapSource, num_classes: int, ignore: int | None, batch: int) -> Tensor:
     """N / (K n) of each class [num_classes] from its n of N pixels, K the classes there are; 0 of one that is nowhere.
 
-    (scikit-learn's `balanced`; PANGAEA's inverse shares are the same up to a factor, which a weighted mean drops.)
+    Every pixel counts, also of images that are shown by windows. (scikit-learn's `balanced`; PANGAEA's inverse shares
+    are the same up to a factor, which a weighted mean drops.)
     """
     counts = np.zeros(num_classes)
     for at in range(0, len(source), batch):
-        _, labels = source.batch(np.arange(at, min(at + batch, len(source))))
+        labels = source.whole_labels(np.arange(at, min(at + batch, len(source))))
         assert labels is not None
         kept = labels[is_kept(labels, num_classes, ignore, "fit")]
         counts += torch.bincount(kept.flatten(), minlength=num_classes).cpu().numpy()

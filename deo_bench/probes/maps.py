@@ -38,6 +38,10 @@ class MapSource(ABC):
         """
 
     @abstractmethod
+    def whole_labels(self, places: np.ndarray) -> Tensor | None:
+        """Labels [B, H, W], int64, of whole images, also under a window (none of the report role); no map is made."""
+
+    @abstractmethod
     def predicted(self, logits: Logits) -> Iterator[np.ndarray]:
         """Classes [b, H, W] of every image in order, a batch at a time.
 

@@ -45,6 +45,8 @@ class Segmentation(DenseProbe):
     dropout, beside the seed of the evaluation.
     """
 
+    version = 2
+
     def __init__(
         self,
         *,

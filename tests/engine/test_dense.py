@@ -22,6 +22,7 @@ from deo_bench.engine.embed import Evaluated
 from deo_bench.engine.view import View
 from deo_bench.features import Features
 from deo_bench.normalisation import Normalisation
+from deo_bench.probes._pixel_loss import class_weights
 from deo_bench.probes.record import resolve
 from deo_bench.registry import Registry
 from deo_bench.store.embeddings import Embeddings
@@ -108,6 +109,7 @@ def test_kept_maps_are_the_backbones(pack: Pack, tmp_path: Path) -> None:
     assert_array_equal(early[1, 1], pack.later[9])  # type: ignore[index]
     assert labels is not None
     assert_array_equal(labels, pack.labels[[11, 9]])  # type: ignore[index]
+    assert_array_equal(source.whole_labels(np.array([0, 2])), labels)
 
 
 def perfect(maps: Sequence[Tensor]) -> Tensor:
@@ -164,3 +166,16 @@ def test_a_map_beyond_half_precision_is_brought_to_its_edge(pack: Pack, tmp_path
     subject = Evaluated("loud", lambda _: Loud())
     (maps,), _ = kept_maps(subject, pack, source_view(), ("early",), Embeddings(tmp_path), CPU)
     assert maps.dtype == np.float16 and maps.max() == np.finfo(np.float16).max
+
+
+def test_under_a_window_classes_weigh_by_whole_images(pack: Pack) -> None:
+    labels = np.zeros((12, SIDE, SIDE), np.uint8)
+    labels[:, 0], labels[:, 4:8] = 2, 1  # class 2 is outside the middle crop of every image
+    backbone, rows = Pixels(), pack.splits["fit"]
+    source = WindowMaps(backbone, [pack], source_view(), ("early",), rows, labels, 5, CPU)
+    began = backbone.seen
+    assert_array_equal(source.whole_labels(np.array([2, 0])), labels[rows[[2, 0]]])
+    assert WindowMaps(backbone, [pack], source_view(), ("early",), rows, None, 5, CPU).whole_labels(rows) is None
+    found = class_weights(source, 3, None, 4)
+    assert_array_equal(found, torch.tensor([12 / (3 * 7), 12 / (3 * 4), 12 / 3]))
+    assert backbone.seen == began + 1, "an image was encoded to read labels"

@@ -32,6 +32,9 @@ class HeldMaps(MapSource):
             self.drawn.append(float(torch.rand((), generator=generator)))
         return [each[places] for each in self.levels], self.labels[places]
 
+    def whole_labels(self, places: np.ndarray) -> Tensor | None:
+        return self.labels[places]
+
     def predicted(self, logits: Logits) -> Iterator[np.ndarray]:
         for at in range(0, len(self), 7):
             said = logits([each[at : at + 7] for each in self.levels])
