@@ -45,6 +45,10 @@ FMOW_RGB = dict(
 """Mean and standard deviation of red, green and blue in [0, 1] (SatMAE's code, for fMoW-RGB)."""
 
 
+LEAST = 1e-6
+"""The spread of a band that does not vary, so that it is 0 once normalised."""
+
+
 @dataclass(frozen=True)
 class Normalisation:
     """Pixels in `unit`, minus `mean`, over `std` (a number a band).
@@ -107,6 +111,6 @@ def published(name: Named, bands: Sequence[str]) -> Normalisation:
 
 
 def zscore(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Pixels [B, C, H, W] minus a mean over a spread, [C] each."""
-    mean = mean.to(pixels).view(1, -1, 1, 1)
-    return (pixels - mean) / std.to(pixels).view(1, -1, 1, 1)
+    """Pixels [B, C, H, W] minus a mean over a spread, [C] each; a spread of 0 counts as `LEAST`."""
+    mean, std = (each.to(pixels).view(1, -1, 1, 1) for each in (mean, std))
+    return (pixels - mean) / std.where(std != 0, LEAST)

@@ -9,7 +9,7 @@ import torch
 from deo_bench.bands import BAND_SETS
 from deo_bench.errors import UserError
 from deo_bench.features import Images
-from deo_bench.normalisation import FMOW_RGB, FMOW_SENTINEL, Normalisation, published
+from deo_bench.normalisation import FMOW_RGB, FMOW_SENTINEL, Normalisation, published, zscore
 
 S2 = BAND_SETS["s2_10"]
 RGB = [S2.index(band) for band in BAND_SETS["rgb"]]
@@ -91,3 +91,14 @@ def test_float64_keeps_its_precision() -> None:
     zero = Images(torch.zeros(1, 1, 1, 1, dtype=torch.float64), ("B02",), "dn")
     made = published("s2_dn_zscore", ("B02",)).apply(zero)
     assert made.item() == pytest.approx(-1184.382 / 650.284, rel=1e-15)
+
+
+def test_a_band_that_does_not_vary_is_nought_and_the_others_are_what_they_were() -> None:
+    given = pixels()
+    given[:, 1] = 7
+    mean, std = given.mean((0, 2, 3)), given.std((0, 2, 3))
+    assert std[1] == 0
+    made = zscore(given, mean, std)
+    assert (made[:, 1] == 0).all()
+    kept = [at for at in range(10) if at != 1]
+    assert torch.equal(made[:, kept], ((given - mean.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1))[:, kept])

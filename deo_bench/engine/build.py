@@ -18,7 +18,7 @@ from deo_bench.draws import global_seed
 from deo_bench.engine.start import begin
 from deo_bench.errors import StoreError, UserError
 from deo_bench.features import Images
-from deo_bench.normalisation import Named, Normalisation, published
+from deo_bench.normalisation import LEAST, Named, Normalisation, published
 from deo_bench.recipe import PartTable, StudentTable
 from deo_bench.registry import Registry
 from deo_bench.students import Stem, Student
@@ -85,7 +85,7 @@ class Statistics:
         # A unit change without clipping is a factor, so it applies to means and spreads alike.
         factor = float(convert(np.array([1.0]), self.unit, "reflectance")[0])
         factor /= float(convert(np.array([1.0]), "display", "reflectance")[0]) if unit == "display" else 1.0
-        spread = np.maximum(self.std[order] * factor, 1e-6)
+        spread = np.maximum(self.std[order] * factor, LEAST)
         return Normalisation(unit, tuple(self.mean[order] * factor), tuple(spread))
 
     def as_json(self) -> dict[str, Any]:

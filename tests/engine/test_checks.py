@@ -48,3 +48,21 @@ def test_reflectance_is_not_warned_of(name):
 def test_a_wrong_unit_is_warned_of(name, unit, factor, told):
     with pytest.warns(UnitWarning, match=told):
         check(name, scene(unit, factor))
+
+
+def flat_band(scale):
+    """Red and green that vary, and a blue that is 0 throughout, with their own statistics."""
+    pixels = 1000 + 200 * torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    pixels[:, 2] = 0
+    mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3))
+    return Images(pixels * scale, BAND_SETS["rgb"], "dn", mean, std)
+
+
+def test_a_band_that_does_not_vary_is_told_as_such_and_hides_no_wrong_unit():
+    teacher = REGISTRY.build("teacher", "dinov2_vits14", False)
+    with pytest.warns(UnitWarning, match=r"^its data: B02 did not vary over the 4 images looked at") as seen:
+        warn_of_units(teacher, flat_band(1), "rgb", "dataset", "its data")
+    assert len(seen) == 1
+    with pytest.warns(UnitWarning, match=r"band B04 .* unit = 'dn' right\?") as seen:
+        warn_of_units(teacher, flat_band(1e-4), "rgb", "dataset", "its data")
+    assert not any("nan" in str(each.message) for each in seen)
