@@ -76,7 +76,10 @@ class Trained(nn.Module):
         raise NotImplementedError
 
     def value_on(self, select: Any) -> tuple[float, float]:
-        """How good it is on *select*, higher is better, and the loss that decides between equals."""
+        """How good it is on *select*, higher is better, and the loss that decides between equals.
+
+        The first is not a number where *select* says nothing of it: then the loss alone decides.
+        """
         raise NotImplementedError
 
     def first_features(self, fit: Any) -> Tensor:
@@ -153,10 +156,13 @@ class Predictor(Trained):
         return self.loss(images, self.target.labels(fit.labels[places]))
 
     def value_on(self, select: LabelledImages) -> tuple[float, float]:
-        """Accuracy, micro-mAP or R2, and the cross-entropy or the squared error."""
+        """Accuracy, micro-mAP or R2, and the cross-entropy or the squared error.
+
+        Micro-mAP is none where *select* has no positive label, R2 where its numbers do not vary.
+        """
         scores = self.probabilities(select.images)
         metric = {"single": "accuracy", "multi": "micro_map", "regression": "r2"}[self.target.kind]
-        value = float(np.nan_to_num(measure(metric, select.labels, scores)[0]))
+        value = float(measure(metric, select.labels, scores)[0])
         if self.target.kind == "regression":
             return value, float(np.square(scores[:, 0] - select.labels).mean())
         if self.target.kind == "multi":
@@ -251,19 +257,32 @@ class Loop:
 
 @dataclass(frozen=True)
 class Best:
-    """The best state so far: by the metric on *select*, of equals by the lower loss."""
+    """The best state so far: by the metric on *select*, of equals and where that is not a number by the lower loss."""
 
     value: float
     loss: float
     step: int
     state: dict[str, Tensor]
 
+    @property
+    def told(self) -> float | None:
+        """The metric on *select* as it is told; none where it says nothing."""
+        return self.value if np.isfinite(self.value) else None
+
+    def is_above(self, other: Best) -> bool:
+        """Whether this one is better."""
+        return self._rank > other._rank
+
+    @property
+    def _rank(self) -> tuple[float, float]:
+        return 0.0 if np.isnan(self.value) else self.value, -self.loss
+
     def against(self, trained: Trained, select: Any, step: int) -> Best:
         """The better of this and what is trained as it is now."""
-        value, loss = trained.value_on(select)
-        if self.state and not (np.isfinite(loss) and (value, -loss) > (self.value, -self.loss)):
+        seen = Best(*trained.value_on(select), step, {})
+        if self.state and not (np.isfinite(seen.loss) and seen.is_above(self)):
             return self
-        return Best(value, loss, step, {key: each.clone() for key, each in trained.state_dict().items()})
+        return replace(seen, state={key: each.clone() for key, each in trained.state_dict().items()})
 
 
 def decayed_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:

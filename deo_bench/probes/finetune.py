@@ -121,8 +121,9 @@ class Finetune(MapTuner):
     ) -> Prediction:
         """Train a copy of `backbone` and predict probabilities [N, K] of the report images, or numbers [N, 1].
 
-        `num_classes` = 0 means numbers. `chosen` holds the setting, its value on *select* (accuracy, micro-mAP or R2)
-        and its best step; `on_edge` is true where that is the last one allowed.
+        `num_classes` = 0 means numbers. `chosen` holds the setting, its value on *select* (accuracy, micro-mAP or R2;
+        none where there is no positive label, or numbers do not vary: then the loss there chose) and its best step;
+        `on_edge` is true where that is the last one allowed.
         """
         target = Target.of(fit, select, num_classes)
 
@@ -165,8 +166,8 @@ class Finetune(MapTuner):
                     raise
                 told.append({**asdict(setting), "value": None, "step": None})
                 continue
-            told.append({**asdict(setting), "value": best.value, "step": best.step})
-            if kept is None or (best.value, -best.loss) > (kept[0].value, -kept[0].loss):
+            told.append({**asdict(setting), "value": best.told, "step": best.step})
+            if kept is None or best.is_above(kept[0]):
                 kept = best, steps, told[-1], attempt
         if kept is None:
             raise UserError(f"probe 'finetune': the loss of all {self.trials} trials is not finite; lower rates")

@@ -6,7 +6,15 @@ import numpy as np
 
 from deo_bench.draws import numpy_generator
 from deo_bench.errors import UserError
-from deo_bench.probes.metrics import measure
+from deo_bench.probes.metrics import kind_of, measure
+
+UNDEFINED = {
+    "single": "the report split's predictions may not be numbers",
+    "multi": "the report split may hold no positive label",
+    "regression": "the numbers of the report split may not vary, or its predictions may be beyond all bounds",
+    "segmentation": "the report split may hold no pixel that counts, or none of the class asked for",
+}
+"""Why a metric may say nothing, by the kind of labels."""
 
 
 def resamples(size: int, num: int, *stream: int | str, groups: np.ndarray | None = None) -> np.ndarray:
@@ -38,14 +46,14 @@ def interval(
 
     Resamples on which the metric is undefined (no positive label among them) are left out.
     """
-    return percentiles(measure(metric, truth, scores, labels, weights), level)
+    return percentiles(measure(metric, truth, scores, labels, weights), level, kind_of(truth, scores))
 
 
-def percentiles(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """The central `level` of values [R]: 2.5 and 97.5 % for 0.95."""
+def percentiles(values: np.ndarray, level: float = 0.95, kind: str = "multi") -> tuple[float, float]:
+    """The central `level` of values [R]: 2.5 and 97.5 % for 0.95. kind: of labels, to say why there is none."""
     finite = values[np.isfinite(values)]
     if len(finite) == 0:
-        raise UserError("the metric is undefined on every resample; the report split may hold no positive label")
+        raise UserError(f"the metric is undefined on every resample; {UNDEFINED[kind]}")
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

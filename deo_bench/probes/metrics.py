@@ -94,11 +94,16 @@ def mae(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarra
 
 
 def r2(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share of the numbers' variance that is explained [R]; not a number where they do not vary."""
-    mean = weights @ truth / weights.sum(1)
-    total = weights @ truth**2 / weights.sum(1) - mean**2
-    rest = rmse(truth, scores, weights) ** 2
-    part = np.divide(rest, total, out=np.full(len(rest), np.nan), where=total > 1e-12 * (1 + mean**2))
+    """Share of the numbers' variance that is explained [R]; not a number where they do not vary.
+
+    Whatever their unit: the truth is centred first, so that no offset eats the digits of its variance, and a row's
+    variance is held against its own mean square.
+    """
+    centred = truth.astype(np.float64) - truth.mean(dtype=np.float64)
+    total = weights.sum(1, dtype=np.float64)
+    mean, square = weights @ centred / total, weights @ centred**2 / total
+    variance, rest = square - mean**2, rmse(truth, scores, weights) ** 2
+    part = np.divide(rest, variance, out=np.full(len(rest), np.nan), where=variance > 1e-12 * square)
     return np.asarray(1 - part)
 
 

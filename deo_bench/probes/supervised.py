@@ -51,7 +51,8 @@ class Supervised(ImageProbe):
     ) -> Prediction:
         """Train `backbone` (in place, from its present weights) and predict probabilities of the report images.
 
-        `chosen` holds the step that was best on *select*; `on_edge` is true where it is the last one allowed.
+        `chosen` holds the step that was best on *select* (by accuracy, micro-mAP or R2, where these say nothing by the
+        loss); `on_edge` is true where it is the last one allowed.
         """
         stream: Stream = (seed, "supervised")
         target = Target.of(fit, select, num_classes)

@@ -231,6 +231,18 @@ def test_numbers(pixels) -> None:
     assert rest < 0.1
     same = probe(steps=2).predict_images(backbone(), *split(images, np.full(120, 7.0)), 0)
     np.testing.assert_allclose(same.scores, 7, atol=2)
+    assert same.chosen["value"] is None, "numbers that do not vary have no R2"
+    small = probe(steps=60).predict_images(backbone(), *split(images, 1e-12 * values), 0)
+    assert small.chosen["value"] == pytest.approx(found.chosen["value"], abs=1e-3) and small.chosen["value"] > 0.9
+
+
+def test_where_select_has_no_positive_label_the_loss_chooses(pixels) -> None:
+    images, labels = pixels
+    several = np.stack([labels == 0, labels != 1], 1).astype(np.uint8)
+    several[40:80] = 0
+    found = probe(trials=2, rates=(1e-5, 1e-1)).predict_images(backbone(), *split(images, several), 2)
+    assert found.chosen["value"] is None and [each["value"] for each in found.chosen["trials"]] == [None, None]
+    assert found.chosen["step"] > 0
 
 
 def test_several_labels_balanced_or_not(pixels) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import r2_score
 from torchmetrics.functional import classification as reference
 from torchmetrics.functional import regression as numeric
 
@@ -99,6 +100,18 @@ def test_errors_of_numbers_equal_torchmetrics(numbers):
     assert measure("mae", truth, scores)[0] == pytest.approx(numeric.mean_absolute_error(said, true).item())
     assert measure("r2", truth, scores)[0] == pytest.approx(numeric.r2_score(said, true).item())
     assert np.isnan(measure("r2", np.full(4, 2.0), np.ones((4, 1)))[0])
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1e-7, 0.0), (1.0, 1e6), (1.0, 1e9), (1e-6, 5.0), (1e5, -1e7)])
+def test_explained_variance_has_no_unit(numbers, scale, offset):
+    truth, scores = scale * numbers[0] + offset, scale * numbers[1] + offset
+    weights = np.random.default_rng(2).multinomial(len(truth), np.full(len(truth), 1 / len(truth)), size=7)
+    expected = [r2_score(np.repeat(truth, row), np.repeat(scores[:, 0], row)) for row in weights]
+    np.testing.assert_allclose(measure("r2", truth, scores, weights=weights), expected, atol=1e-6)
+    alike = np.zeros((1, len(truth)), np.float32)
+    alike[0, 3] = 5
+    assert np.isnan(measure("r2", truth, scores, weights=alike)[0]), "one image over and over does not vary"
+    assert np.isnan(measure("r2", np.full(9, scale / 3 + offset), scores[:9])[0])
 
 
 def test_calibration_error_equals_torchmetrics(single):
