@@ -61,7 +61,9 @@ class Finetune(MapTuner):
 
     `trials` above 1 is a random search: each trial draws its rates and its decay log-uniformly from `rates`,
     `head_rates` and `decays`, its batch from `batches`, where these are given; the head starts alike. The trial that is
-    best on *select* is kept, and `chosen` tells all. (GEO-Bench v1 and 2: 16.)
+    best on *select* is kept, and `chosen` tells all. (GEO-Bench v1 and 2: 16.) Every draw is a function of the seed
+    handed in, and an evaluation hands in 0, whatever the run's: what a trial draws is the same for all that is ever
+    evaluated, and so are, of as many images and features as wide, their order and the head's start.
     """
 
     def __init__(

@@ -263,7 +263,8 @@ PROTOCOLS = {
     },
     # The leaderboard's own submissions hold the decay at 0.01 and the patience at 10, with a U-Net for a class a pixel,
     # where ours has UPerNet; epochs and the plateau's wait are not stated. Theirs searches once with Optuna and repeats
-    # the best setting on 5 seeds, in mixed precision; ours searches at random, anew for each seed.
+    # the best setting on 5 seeds, in mixed precision. Ours searches at random: the 16 settings are the same for every
+    # seed, backbone and data set, the head's start and the order of images for every seed; the best is chosen for each.
     "gb2-hpo16": {
         "summary": "GEO-Bench-2's: the best of 16 trials of learning rate and batch; full and frozen; macro-F1, mIoU.",
         "paper": "2511.15658",

@@ -84,6 +84,8 @@ def test_the_notes_have_the_keys_of_the_leaderboards_example(fake: FakeStore, pr
     keys += ["Additional information about submission", "Comments on new models in submission", "New model info"]
     assert list(info) == keys and all(isinstance(info[key], str) for key in keys[:-1])
     assert info["Number of HPO trials"] == "16"
+    told = made(fake, protocol, *entries).files()["additional_info.json"].decode()
+    assert "16 settings that were drawn at random, the same for all seeds" in told and "anew" not in told
     assert info["New model info"] == [
         {"model_display_name": "grid: clip", "model_size": "22M", "unique_backbone_key": "grid: clip"},
         {"model_display_name": "grid", "model_size": "N/A", "unique_backbone_key": "grid"},
