@@ -56,8 +56,8 @@ class Finetune(MapTuner):
     `neck` and `combine` as of the probe `segmentation`). `frozen` trains the head alone. AdamW or Adam, for `epochs`
     or, where given, `steps`; a linear warm-up over the share `warmup`, then a cosine, a constant, or `plateau`: a tenth
     after `wait` looks at *select* without gain. There are `looks` an epoch, and training stops after `patience` without
-    gain. `head_learning_rate`, none: the backbone's. `balanced`: of zeros and ones, the mean loss of what is there plus
-    that of what is not (GEO-Bench v1).
+    gain. The norm of all gradients together is clipped to 1. `head_learning_rate`, none: the backbone's. `balanced`: of
+    zeros and ones, the mean loss of what is there plus that of what is not (GEO-Bench v1).
 
     `trials` above 1 is a random search: each trial draws its rates and its decay log-uniformly from `rates`,
     `head_rates` and `decays`, its batch from `batches`, where these are given; the head starts alike. The trial that is

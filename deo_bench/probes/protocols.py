@@ -235,7 +235,7 @@ PROTOCOLS = {
     # numbers come after a random search of 16 settings a model and task, repeated on 10 seeds or more (`probes.finetune
     # = {trials = 16, rates = [1e-5, 1e-2], head_rates = [1e-4, 1e-2], batches = [32, 64, 128, 256]}` makes a custom
     # protocol that searches). Of several labels it selects by F1, ours by micro-mAP; for a class a pixel it has U-Net
-    # and DeepLabV3, ours UPerNet.
+    # and DeepLabV3, ours UPerNet. Ours clips the norm of the gradients to 1.
     "gb1-finetune": {
         "summary": "GEO-Bench v1's fine-tuning without its search: 224 px, z-score, early stopping; micro-F1, mIoU.",
         "paper": "2306.03831",
@@ -265,6 +265,7 @@ PROTOCOLS = {
     # where ours has UPerNet; epochs and the plateau's wait are not stated. Theirs searches once with Optuna and repeats
     # the best setting on 5 seeds, in mixed precision. Ours searches at random: the 16 settings are the same for every
     # seed, backbone and data set, the head's start and the order of images for every seed; the best is chosen for each.
+    # Ours clips the norm of the gradients to 1.
     "gb2-hpo16": {
         "summary": "GEO-Bench-2's: the best of 16 trials of learning rate and batch; full and frozen; macro-F1, mIoU.",
         "paper": "2511.15658",

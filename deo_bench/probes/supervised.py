@@ -16,9 +16,9 @@ from deo_bench.schedules import Schedule
 class Supervised(ImageProbe):
     """A fresh student and a linear layer trained on *fit* end to end; its best state on *select* predicts.
 
-    AdamW with a linear warm-up over the first tenth and a cosine; random flips and shifts (`shift`: the largest, as
-    a share of the side). Training stops once `patience` looks at *select*, one every `look_every` steps, have found
-    nothing better.
+    AdamW with a linear warm-up over the first tenth and a cosine; the norm of all gradients together is clipped to 1;
+    random flips and shifts (`shift`: the largest, as a share of the side). Training stops once `patience` looks at
+    *select*, one every `look_every` steps, have found nothing better.
     """
 
     def __init__(
