@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,7 +122,7 @@ def read_experiment(name: str, overrides: Sequence[str] = (), seeds: Sequence[in
     concat = [frozen_teacher(item, registry, f"{path}: frozen_concat") for item in raw.get("frozen_concat", ())]
     recipe = _recipe_of(raw, path)
     tasks = tuple(named_task(item, registry, f"{path}: tasks") for item in settings.tasks)
-    refuse_repeats((task.name for task in tasks), f"{path}: tasks (a task's `name` tells two apart)")
+    refuse_alike(tasks, f"{path}: tasks")
     protocols = tuple(_protocol(item, registry, str(path)) for item in settings.protocols)
     # Their scores are told apart by the id, which a choice of probes leaves as it is.
     refuse_repeats((each.id for each in protocols), f"{path}: protocols (name all probes of one in one entry)")
@@ -153,15 +154,28 @@ def checked_settings(table: Mapping[str, Any], where: str) -> Settings:
 
 
 def named_task(entry: Any, registry: Registry, where: str) -> NamedTask:
-    """A task from a name or a table with `use`; a table's `name` is what tables show.
+    """A task from a name or a table with `use`; a table's `name` is what tables show, else the name of its file.
 
-    A name that is a path (`benchmark/m-eurosat`) is shown by its last part, since score files are called by it.
+    A name that is a path (`benchmark/m-eurosat`) is shown by its last part, since score files are called by it; of a
+    file's name, what can stand in no name is `_`.
     """
     table = part("task", entry, registry, where)
-    name = str(table.options.get("name") or table.use).rstrip("/").split("/")[-1]
+    name = str(table.options.get("name") or _file_name(table, registry) or table.use).rstrip("/").split("/")[-1]
     if not PART_NAME.fullmatch(name):
         raise UserError(f"{where}.name: {shown(name)} is no name for a task; letters, digits, _ . and - make one")
     return NamedTask(name, table)
+
+
+def refuse_alike(tasks: Sequence[NamedTask], where: str) -> None:
+    """Refuse two tasks of one name: their scores would stand in one column."""
+    refuse_repeats((task.name for task in tasks), f"{where} (a task's `name` tells two apart)")
+
+
+def _file_name(table: PartTable, registry: Registry) -> str:
+    """The name of the file that a task is of, without its ending; empty where its part says no option that holds it."""
+    option = registry.get("task", table.use).facts.get("named_by")
+    stem = Path(str(table.options.get(option, ""))).stem if option else ""
+    return re.sub(r"[^\w.-]", "_", stem).lstrip("_.-")
 
 
 def _override(raw: dict[str, Any], text: str) -> dict[str, Any]:

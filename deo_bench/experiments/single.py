@@ -10,7 +10,7 @@ from pathlib import Path
 from deo_bench.data import Places
 from deo_bench.engine.request import EVALUATION_VERSION
 from deo_bench.errors import MissingInput, StoreError, UserError, unknown
-from deo_bench.experiments.file import Experiment, checked_settings, named_task
+from deo_bench.experiments.file import Experiment, checked_settings, named_task, refuse_alike
 from deo_bench.experiments.plan import Plan, PlannedRun, add_scores
 from deo_bench.experiments.subjects import Row, baseline_row, check_weights
 from deo_bench.files import checksum, read_json
@@ -43,6 +43,8 @@ def plan_of_one(
     options: of the teacher; of a checkpoint they are teacher `checkpoint`'s.
     """
     registry = Registry(parts)
+    named = tuple(named_task(task, registry, "--task") for task in tasks)
+    refuse_alike(named, "--task")
     experiment = Experiment(
         path=Path("score.toml"),
         settings=checked_settings(
@@ -51,7 +53,7 @@ def plan_of_one(
         recipe={},
         grid={},
         registry=registry,
-        tasks=tuple(named_task(task, registry, "--task") for task in tasks),
+        tasks=named,
         protocols=tuple(resolve(protocol, registry, "--protocol") for protocol in protocols),
     )
     places = Places.of(store, data)

@@ -17,7 +17,8 @@ class Task(ABC):
     """Labelled images to evaluate on: `__init__(*, options)`, of a family `__init__(name, *, options)`. No torch here.
 
     `name` is what tables and score files use. `data_sets` names what the images come from, to be held against what a
-    teacher was trained on.
+    teacher was trained on. Fact `named_by`: the option whose file names the task where no `name` is given; else that is
+    the part's own.
     """
 
     name: str

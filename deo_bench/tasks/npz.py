@@ -9,7 +9,7 @@ from deo_bench.data.npz import pack_npz
 from deo_bench.tasks import Task, task
 
 
-@task("npz")
+@task("npz", named_by="path")
 class NpzTask(Task):
     """Labelled images of one `.npz` file: arrays `images`, `labels`, `split`, `bands`, and names in `classes`.
 

@@ -13,7 +13,10 @@ from deo_bench.bands import BAND_SETS
 from deo_bench.cli.app import app
 from deo_bench.data import Places
 from deo_bench.errors import UserError
+from deo_bench.experiments.file import named_task
+from deo_bench.experiments.single import plan_of_one
 from deo_bench.registry import Registry
+from tests.tiny import write_npz
 
 
 def saved(path: Path) -> Path:
@@ -38,6 +41,29 @@ def test_a_task_of_a_file(tmp_path: Path) -> None:
     named = Registry().build("task", "npz", options={**options, "name": "crops"})
     again = named.pack(Places(tmp_path, tmp_path / "cache"))
     assert named.name == again.name == "crops" and again.content == pack.content
+
+
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [
+        ({"use": "npz", "path": "of/fields.npz"}, "fields"),
+        ({"use": "npz", "path": "of/fields.npz", "name": "crops"}, "crops"),
+        ({"use": "npz", "path": "_my fields (2).npz"}, "my_fields__2_"),
+        ({"use": "npz", "path": "(.npz"}, "npz"),
+        ({"use": "folder", "path": "of/fields"}, "folder"),
+        ({"use": "geobench", "name": "own/m-fields"}, "m-fields"),
+    ],
+)
+def test_a_file_names_its_task(table: dict[str, str], name: str) -> None:
+    assert named_task(table, Registry(), "--task").name == name
+
+
+def test_two_files_are_two_tasks(tmp_path: Path) -> None:
+    tasks = [{"use": "npz", "path": str(write_npz(tmp_path, name)), "unit": "dn"} for name in ("a.npz", "b.npz")]
+    plan = plan_of_one("image_stats", tasks, ["scenes-v1"], tmp_path / "runs")
+    assert {request.stem.split(".")[0] for request in plan.requests} == {"a", "b"} == set(plan.classes)
+    with pytest.raises(UserError, match=r"--task \(a task's `name` tells two apart\): 'a' is there twice"):
+        plan_of_one("image_stats", [tasks[0], {**tasks[1], "name": "a"}], ["scenes-v1"], tmp_path / "runs")
 
 
 def test_floats_are_numbers_to_be_predicted(tmp_path: Path) -> None:
