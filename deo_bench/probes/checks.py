@@ -59,6 +59,27 @@ def check_split(features: np.ndarray, labels: np.ndarray, num_classes: int, role
         raise UserError(f"the {role} split has {len(features)} rows of features and {len(labels)} of labels")
 
 
+def check_alike(fit: np.ndarray, select: np.ndarray) -> None:
+    """Labels of *fit* and *select* are of one kind, so that a choice and a refit on both make sense."""
+    if fit.ndim != select.ndim:
+        kinds = {1: "class ids", 2: "zeros and ones"}
+        raise UserError(
+            f"the fit split's labels are {kinds[fit.ndim]}, those of the select split {kinds[select.ndim]}; "
+            "they must be of one kind"
+        )
+
+
+def check_positive(labels: np.ndarray, settings: str) -> None:
+    """Zeros and ones [N, K] of *select* by which micro-mAP can choose: there is a one.
+
+    settings: which of a probe's settings make a choice unnecessary, as a user writes them.
+    """
+    if labels.ndim == 2 and not labels.any():
+        raise UserError(
+            f"the select split has no positive label, so micro-mAP can choose nothing on it; say {settings}"
+        )
+
+
 def check_numbers(numbers: np.ndarray, role: str) -> None:
     """Finite numbers [N] to be predicted, at least one."""
     if len(numbers) == 0:

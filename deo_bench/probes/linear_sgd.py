@@ -16,7 +16,7 @@ from deo_bench.draws import batch_indices, global_seed
 from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Prediction, Probe, Select, probe
 from deo_bench.probes._lars import Lars
-from deo_bench.probes.checks import check_features, check_split
+from deo_bench.probes.checks import check_alike, check_features, check_positive, check_split
 from deo_bench.probes.metrics import measure
 from deo_bench.schedules import Schedule
 
@@ -72,6 +72,9 @@ class LinearSgd(Probe):
         settings = list(itertools.product(self.rates, self.decays))
         if len(settings) > 1 or (merge and len(select.features)):
             check_split(select.features, select.labels, num_classes, "select", width)
+            check_alike(fit.labels, select.labels)
+        if len(settings) > 1:
+            check_positive(select.labels, "one of learning_rates and of weight_decays")
         heads = self._trained([fit.features], fit.labels, num_classes, settings)
         place = self._best(heads.probabilities(select.features), select.labels) if len(settings) > 1 else 0
         if merge and len(select.features):

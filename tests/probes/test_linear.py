@@ -11,7 +11,9 @@ from threadpoolctl import threadpool_limits
 
 from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Select, _chosen
+from deo_bench.probes.calibration import Calibration
 from deo_bench.probes.linear import Linear
+from deo_bench.probes.linear_sgd import LinearSgd
 from deo_bench.probes.metrics import measure
 
 K = 3
@@ -138,3 +140,45 @@ def test_a_small_feature_beside_a_large_one_is_scaled() -> None:
     fit, select = Fit(features[:200], labels[:200]), Select(features[200:300], labels[200:300])
     found = Linear(num_c=3, log10_low=-1, log10_high=1, standardise=True).predict(fit, select, features[300:], 2, False)
     assert (found.labels == labels[300:]).mean() > 0.9
+
+
+CHOOSERS = [
+    (Linear(num_c=3), "say num_c = 1"),
+    (Calibration(num_c=3), "say num_c = 1"),
+    (LinearSgd(epochs=1), "say one of learning_rates"),
+]
+
+
+@pytest.mark.parametrize(("probe", "said"), CHOOSERS, ids=["linear", "calibration", "linear_sgd"])
+def test_nothing_is_chosen_where_select_has_no_positive_label(splits, probe, said) -> None:
+    fit, select, report = splits
+    fit = Fit(fit.features, np.stack([fit.labels == 0, fit.labels > 0], 1).astype(np.uint8))
+    none = Select(select.features, np.zeros((40, 2), np.uint8))
+    with pytest.raises(UserError, match=f"^the select split has no positive label.* {said}"):
+        probe.predict(fit, none, report, 2, False)
+
+
+@pytest.mark.parametrize("alone", [Linear(num_c=1, log10_low=0.0), LinearSgd(epochs=1, learning_rates=(1.0,))])
+def test_what_has_nothing_to_choose_needs_no_positive_label(splits, alone) -> None:
+    fit, select, report = splits
+    fit = Fit(fit.features, np.stack([fit.labels == 0, fit.labels > 0], 1).astype(np.uint8))
+    for merge in (False, True):
+        assert alone.predict(fit, Select(select.features, np.zeros((40, 2), np.uint8)), report, 2, merge).scores.any()
+
+
+@pytest.mark.parametrize("probe", [probe for probe, _ in CHOOSERS], ids=["linear", "calibration", "linear_sgd"])
+@pytest.mark.parametrize("merge", [False, True])
+def test_classes_in_fit_and_zeros_and_ones_in_select_do_not_fit(splits, probe, merge) -> None:
+    fit, select, report = splits
+    ones = np.eye(K, dtype=np.uint8)
+    with pytest.raises(UserError, match="^the fit split's labels are class ids, those of the select split zeros"):
+        probe.predict(fit, Select(select.features, ones[select.labels]), report, K, merge)
+    with pytest.raises(UserError, match="^the fit split's labels are zeros and ones, those of the select split class"):
+        probe.predict(Fit(fit.features, ones[fit.labels]), select, report, K, merge)
+
+
+def test_classes_and_zeros_and_ones_are_not_trained_on_together(splits) -> None:
+    fit, select, report = splits
+    probe = LinearSgd(epochs=1, learning_rates=(1.0,))
+    with pytest.raises(UserError, match="must be of one kind"):
+        probe.predict(fit, Select(select.features, np.eye(K)[select.labels]), report, K, True)
