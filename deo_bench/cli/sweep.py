@@ -50,6 +50,7 @@ def sweep(
     from deo_bench.experiments.answer import check_own_report
     from deo_bench.experiments.file import read_experiment
     from deo_bench.experiments.sweep.final import final_plan, searched_of
+    from deo_bench.experiments.sweep.notes import notes_of
     from deo_bench.experiments.sweep.plan import make_sweep
 
     check_format(format_)
@@ -68,6 +69,8 @@ def sweep(
     _put_on_record(made, console)
     failed: list[str] = []
     is_done = _is_done(made, there)
+    for line in [] if is_done else notes_of(made):
+        console.print(line, markup=False, soft_wrap=True)
     if not is_done and workers > 1:
         options = {"--store": store, "--data": data, "--set": set_, "--seeds": seeds, "--trials": trials}
         command = command_of(experiment, {**options, "--device": device, "--threads": each})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deo_bench.experiments.summary import told_cells, told_plan
 from deo_bench.experiments.sweep.final import final_plan, searched_of
+from deo_bench.experiments.sweep.notes import notes_of
 from deo_bench.experiments.sweep.plan import SweepPlan
 from deo_bench.experiments.sweep.progress import finished_of
 from deo_bench.experiments.sweep.wording import told_best, told_counts
@@ -21,7 +22,7 @@ def told_sweep(sweep: SweepPlan) -> list[str]:
     width = max(len(study.study) for study in searched)
     for study in searched:
         lines.append("  ".join(filter(None, [f"  {study.study:<{width}}", told_counts(study), told_best(study)])))
-    lines += ["", "; ".join(searched[0].told)]
+    lines += ["", "; ".join(searched[0].told), *notes_of(sweep)]
     left = sum(study.wanted - finished_of(study) for study in searched)
     if left <= 0:
         plan = final_plan(sweep, studies)
