@@ -24,14 +24,21 @@ class Claimed:
     """A claimed trial.
 
     number: in its study; params: Optuna's, by path; settings: path -> value, as they are laid over the recipe;
-    measured: percent of the training -> what a worker before this one had measured there; deaths: how many workers
+    measured: percent of the training -> what a worker before this one had measured there; due: percents at which any
+    trial of the study is measured, where its training does not begin later; deaths: how many workers
     left it without letting it go since it last got further.
 
     Every write first makes sure that the claim stands, and raises LeaseLost where another process has taken it over.
     """
 
     def __init__(
-        self, study: optuna.Study, storage: BaseStorage, trial: FrozenTrial, settings: Mapping[str, Any], lease: Lease
+        self,
+        study: optuna.Study,
+        storage: BaseStorage,
+        trial: FrozenTrial,
+        settings: Mapping[str, Any],
+        lease: Lease,
+        due: Sequence[int],
     ) -> None:
         self.number = trial.number
         self.params = dict(trial.params)
@@ -43,6 +50,7 @@ class Claimed:
         self._study = study
         self._storage = storage
         self._lease = lease
+        self._due = due
         self._id = storage.get_trial_id_from_study_id_trial_number(
             storage.get_study_id_from_name(study.study_name), trial.number
         )
@@ -83,7 +91,7 @@ class Claimed:
             return False
         with answering(self._study.study_name):
             trial = self._storage.get_trial(self._id)
-            is_given_up, kept = verdict(self._study, trial)
+            is_given_up, kept = verdict(self._study, trial, self._due)
         for key, value in kept.items():
             if trial.system_attrs.get(key) != value:
                 self._write(partial(self._storage.set_trial_system_attr, self._id, key, value))

@@ -74,15 +74,14 @@ class Neighbours:
         return self._rows[request.task]
 
 
-def looks(every: float, steps: int) -> dict[int, tuple[int, ...]]:
+def looks(settings: Measure, steps: int) -> dict[int, tuple[int, ...]]:
     """After which steps a training is looked at, and of which percents of it that tells.
 
     Percents are the same for every length; a training of fewer steps tells several of them by one look, and none by
     its end, which is scored.
     """
     found: dict[int, tuple[int, ...]] = {}
-    shares = dict.fromkeys(round(100 * every * place) for place in range(1, math.floor(1 / every) + 1))
-    for percent in (percent for percent in shares if 0 < percent < 100):
+    for percent in settings.percents:
         step = math.ceil(percent * steps / 100)
         if step < steps:
             found[step] = (*found.get(step, ()), percent)

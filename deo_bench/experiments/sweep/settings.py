@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -48,6 +49,12 @@ class Measure(Table):
     every: Annotated[Number, Gt(0), Le(0.5)] = 0.1
     images: Annotated[Whole, Ge(8)] = 2000
     k: Count = 20
+
+    @property
+    def percents(self) -> tuple[int, ...]:
+        """Of the training, the same for every length: where it is measured. Its end is not, which is scored."""
+        shares = dict.fromkeys(round(100 * self.every * place) for place in range(1, math.floor(1 / self.every) + 1))
+        return tuple(percent for percent in shares if 0 < percent < 100)
 
 
 class Sweep(Table):

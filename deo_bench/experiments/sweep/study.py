@@ -184,7 +184,8 @@ class Study:
         return Lease(self._place / f"{_stem(self.name)}-{number}.lease", self._beat, self._patience)
 
     def _claimed(self, trial: FrozenTrial, lease: Lease) -> Claimed:
-        return Claimed(self._study, self._storage, trial, self._space.settings(trial.params), lease)
+        settings = self._space.settings(trial.params)
+        return Claimed(self._study, self._storage, trial, settings, lease, self._sweep.measure.percents)
 
 
 def _introduce(study: optuna.Study, sweep: Sweep, space: Space, aims: Sequence[Aim], store: str) -> None:

@@ -238,7 +238,7 @@ class TrialJob:
         requests = [request for request in plan.requests if request.task in self.aims[0].tasks]
         neighbours = Neighbours(evaluator, requests, sweep.measure, sweep.seed)
         steps = plan.runs[self.run].recipe.train.steps
-        return Pruning(self.claimed, neighbours, looks(sweep.measure.every, steps))
+        return Pruning(self.claimed, neighbours, looks(sweep.measure, steps))
 
 
 def _is_made(event: Event) -> bool:

@@ -69,7 +69,9 @@ def opened(
 
 
 def swept(trials: int, sampler: Any = "tpe", pruner: Any = "none", **more: Any) -> Sweep:
-    return Sweep(trials=trials, space={"any": [1, 2]}, sampler=sampler, pruner=pruner, **more)
+    """A sweep that measures where `tried` does."""
+    given = {"trials": trials, "space": {"any": [1, 2]}, "sampler": sampler, "pruner": pruner, **more}
+    return Sweep.model_validate({"measure": {"every": 0.2}, **given})
 
 
 def tried(claimed: Claimed) -> None:

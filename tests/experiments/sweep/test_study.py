@@ -115,7 +115,7 @@ def test_who_was_taken_for_dead_writes_no_more(store: Path) -> None:
 def test_what_was_told_twice_counts_once(store: Path) -> None:
     study = opened(store, swept(1, "random"))
     one = claim(study)
-    two = Claimed(study._study, study._storage, study.trials()[0], one.settings, one._lease)
+    two = Claimed(study._study, study._storage, study.trials()[0], one.settings, one._lease, ())
     one.complete([0.5])
     assert one._lease.take()
     two.complete([0.75])
@@ -208,7 +208,7 @@ def test_hyperband_judges_as_optuna_does(store: Path) -> None:
     theirs = optuna.create_study(
         study_name=study.name,
         direction="maximize",
-        pruner=optuna.pruners.HyperbandPruner(min_resource=10, max_resource=100),
+        pruner=optuna.pruners.HyperbandPruner(min_resource=20, max_resource=100),
     )
     for mine in study.trials():
         theirs.enqueue_trial(mine.params)

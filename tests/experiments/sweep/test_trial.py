@@ -15,6 +15,7 @@ from deo_bench.experiments.launch import Launch
 from deo_bench.experiments.plan import make_plan
 from deo_bench.experiments.sweep.events import Measured
 from deo_bench.experiments.sweep.measure import Neighbours, looks
+from deo_bench.experiments.sweep.settings import Measure
 from deo_bench.store import removal
 from deo_bench.store.prune import Wanted, look
 from tests.experiments.conftest import Place, files
@@ -248,11 +249,11 @@ def test_the_value_of_several_tasks_is_their_mean(place: Place) -> None:
     ],
 )
 def test_when_a_training_is_looked_at(every: float, steps: int, expected: dict[int, tuple[int, ...]]) -> None:
-    assert looks(every, steps) == expected
+    assert looks(Measure(every=every), steps) == expected
 
 
 def test_percents_are_the_same_for_every_length() -> None:
     def every(steps: int) -> list[int]:
-        return [percent for told in looks(0.07, steps).values() for percent in told]
+        return [percent for told in looks(Measure(every=0.07), steps).values() for percent in told]
 
     assert every(1000) == every(100) == [7 * place for place in range(1, 15)]
