@@ -321,6 +321,13 @@ def test_what_is_on_record_and_no_longer_declared_is_told(fake: FakeStore) -> No
     assert any(
         "no longer declared, though on record: b better than a" in line for line in report_of(fake, entries).problems
     )
+    scored = {"protocol": "tgb-v0.4", "probe": "knn5_l2", "bands": "rgb", "weights": "student", "partition": "default"}
+    record = on_record(digest="f" * 12, rows=rows, by=0.0, within=None, **scored)
+    store_record(fake.root, record, words="a better than b")
+    told = "on record under tgb-v0.4, on bands rgb, now declared under scenes-v1, on bands s2_10: a better than b ("
+    assert any(line.startswith(told) for line in report_of(fake, entries, BETTER).problems)
+    store_record(fake.root, {**record, "by": 0.01}, words="a better than b")
+    assert any("no longer declared" in line for line in report_of(fake, entries, BETTER).problems)
     for other in ({"rows": ["0" * 12, rows[1]]}, {"rows": rows, "tasks": ["another"]}):
         store_record(fake.root, on_record(digest="f" * 12, **other), words="b better than a")
         assert not report_of(fake, entries).problems

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from math import ceil
+from typing import Any
 
 from deo_bench.reports.answer import Answer
 from deo_bench.reports.declared import FOLDER, Declared, row_key
@@ -23,6 +24,13 @@ _SHARED = {
     "bands": "bands {}",
     "weights": "{} weights",
     "partition": "partition {}",
+}
+_UNDER = {
+    "protocol": "under {}",
+    "probe": "by {}",
+    "bands": "on bands {}",
+    "weights": "with {} weights",
+    "partition": "with partition {}",
 }
 FIELDS = (
     "expectation", "words", "why", "verdict_of_all", "ours", "theirs", "tasks", "protocol", "probe", "bands", "weights",
@@ -191,7 +199,7 @@ def _caption(comparisons: Sequence[Judged], shared: Sequence[str]) -> str:
 
 
 def _withdrawn(answer: Answer) -> list[str]:
-    """What this experiment has on record about rows and tasks of the report, and no longer declares."""
+    """What this experiment has on record about rows and tasks of the report, and no longer declares, or otherwise."""
     declared = {one.declared.digest for each in answer.answered for one in each.comparisons}
     rows = {row_key(subject) for entry in answer.entries for _, subject in entry.subjects}
     told: dict[str, None] = {}
@@ -201,7 +209,24 @@ def _withdrawn(answer: Answer) -> list[str]:
         for one in record["comparisons"]:
             is_here = set(one["rows"]) <= rows and set(one["tasks"]) <= set(answer.scope.tasks)
             if is_here and one["digest"] not in declared:
-                told[f"no longer declared, though on record: {record['words']} ({FOLDER}/{record['digest']}.json)"] = (
-                    None
-                )
+                about = f"{record['words']} ({FOLDER}/{record['digest']}.json)"
+                otherwise = _otherwise(one, answer)
+                said = f"on record {otherwise}" if otherwise else "no longer declared, though on record"
+                told[f"{said}: {about}"] = None
     return list(told)
+
+
+def _otherwise(one: Mapping[str, Any], answer: Answer) -> str:
+    """In what a comparison on record differs from the one of the same rows, tasks and claim that is declared now."""
+    keys = {entry.label: row_key(subject) for entry in answer.entries for _, subject in entry.subjects}
+    wanted = [*one["rows"], sorted(one["tasks"]), one.get("by"), one.get("within")]
+    for now in (each for expectation in answer.expectations for each in expectation.comparisons):
+        rows = [keys.get(now.ours), keys.get(now.theirs)]
+        if [*rows, sorted(now.tasks), now.by, now.within] == wanted and all(key in one for key in _SHARED):
+            differing = [key for key in _SHARED if one[key] != getattr(now, key)]
+            before, after = (
+                ", ".join(_UNDER[key].format(value) for key, value in zip(differing, values, strict=True))
+                for values in ([one[key] for key in differing], [getattr(now, key) for key in differing])
+            )
+            return f"{before}, now declared {after}" if differing else ""
+    return ""
