@@ -102,7 +102,7 @@ def _panel(axes: Axes, panel: Panel) -> None:
     axes.grid(axis="y", color="0.92", linewidth=0.6)
     costs = [point.cost for point in panel.points]
     set_scale(axes, costs)
-    best = front(costs, [panel.sign * point.estimate.value for point in panel.points])
+    best = _unbeaten(panel)
     xs, ys = [costs[place] for place in best], [_value(panel.points[place]) for place in best]
     axes.step(xs, ys, where="post", color="0.45", linewidth=1.0, zorder=2, label="front")
     for point in panel.points:
@@ -116,6 +116,10 @@ def _panel(axes: Axes, panel: Panel) -> None:
         axes.set_ylim(max(low, -_BEYOND), min(high, 100 + _BEYOND))
 
 
+def _unbeaten(panel: Panel) -> list[int]:
+    return front([point.cost for point in panel.points], [panel.sign * point.estimate.value for point in panel.points])
+
+
 def _value(point: Point) -> float:
     return point.estimate.factor * point.estimate.value
 
@@ -124,7 +128,7 @@ def _number(axes: Axes, panel: Panel) -> None:
     """Each point's number where it covers no other and no point; with a line to its point where that is far off."""
     size = _NUMBER / 72 * axes.figure.dpi
     at = [axes.transData.transform((point.cost, _value(point))) for point in panel.points]
-    best = set(front([p.cost for p in panel.points], [panel.sign * p.estimate.value for p in panel.points]))
+    best = set(_unbeaten(panel))
     taken = [(x, y, 0.5 * size, 0.5 * size) for x, y in at]
     bars = [_bar(axes, point, 0.15 * size) for point in panel.points]
     inside = axes.get_window_extent()
@@ -170,7 +174,8 @@ def _told(panels: Sequence[Panel]) -> dict[str, Artist]:
     told: dict[str, Artist] = {}
     for point in sorted({p.number: p for panel in panels for p in panel.points}.values(), key=lambda p: p.number):
         told[f"{point.number}  {point.label}"] = Line2D([], [], **_dot(point))
-    told["front: nothing is both cheaper and better"] = Line2D([], [], color="0.45", linewidth=1.0)
+    if any(len(_unbeaten(panel)) > 1 for panel in panels):  # a front of one point is no line
+        told["front: nothing is both cheaper and better"] = Line2D([], [], color="0.45", linewidth=1.0)
     return told
 
 

@@ -94,3 +94,10 @@ def test_what_is_no_share_is_drawn_in_its_own_unit() -> None:
     drawn = {line.get_label(): line.get_xydata() for line in right.lines}
     assert np.allclose([drawn[str(number)][0][1] for number in (1, 2, 3)], [150, 140, 160])
     assert np.allclose(drawn["front"], [(2, 150), (4, 140)]) and right.get_ylim()[1] > 160
+
+
+@pytest.mark.parametrize(("sign", "count"), [(1, 1), (-1, 0)])
+def test_a_front_of_one_point_is_not_in_the_legend(sign: int, count: int) -> None:
+    with styled():
+        (legend,) = pareto_figure([panel(sign)], "GMACs", "here").legends
+    assert sum(text.get_text().startswith("front") for text in legend.get_texts()) == count
