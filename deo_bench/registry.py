@@ -61,13 +61,19 @@ class Registry:
         """Every part of that name, whatever its kind."""
         return [parts[name] for kind in KINDS if name in (parts := self.all(kind))]
 
-    def options(self, kind: str, name: str, given: Mapping[str, Any], where: str) -> dict[str, Any]:
-        """The given options checked against the part's signature, with every default filled in."""
+    def options(
+        self, kind: str, name: str, given: Mapping[str, Any], where: str, beside: Iterable[str] = ()
+    ) -> dict[str, Any]:
+        """The given options checked against the part's signature, with every default filled in.
+
+        beside: keys that stand in the part's table and are none of its options; a mistyped one is told the nearest.
+        """
         declared = self.get(kind, name, where)
         for key in given:
             if key not in declared.options:
-                known = declared.options
-                raise UserError(f"{where}.{key}: {kind} {name!r} has no option {key!r}{nearest(key, known)}")
+                hint = nearest(key, {*declared.options, *beside})
+                hint = hint if hint.startswith(", did you mean") else nearest(key, declared.options)
+                raise UserError(f"{where}.{key}: {kind} {name!r} has no option {key!r}{hint}")
         resolved = {}
         for key, option in declared.options.items():
             if key in given:

@@ -98,7 +98,7 @@ def part(
         is_file = option is not None and (option.is_path or (kind == "teacher" and name == "recipe"))
         if is_file and isinstance(value, Located):
             given[name] = str(value.path)
-    options = registry.options(kind, str(table[key]), given, where)
+    options = registry.options(kind, str(table[key]), given, where, (key, *own))
     return PartTable(use=str(table[key]), options={name: plain(value) for name, value in options.items()})
 
 

@@ -70,6 +70,8 @@ def test_without_a_grid_the_recipe_is_the_cell(cells) -> None:  # type: ignore[n
     [
         ("[grid]\ntrain.steps = 5\n", "grid.train.steps: expected a list"),
         ("[grid]\ntrain.stepz = [5]\n", "did you mean 'steps'"),
+        ('[grid]\nobjective.expand.los = ["mse"]\n', "has no option 'los', did you mean 'loss'?"),
+        ("[grid]\nobjective.expand.wieght = [1.0]\n", "has no option 'wieght', did you mean 'weight'?"),
         ('[grid]\nteachers.spectral.use = ["emma"]\n', "did you mean 'ema'"),
         ("[[zip]]\ntrain.steps = [5]\ntrain.batch = [4, 8]\n", "lists of one length"),
         ('[[cells]]\nname = "a"\n[[cells]]\nname = "a"\n', "two cells are called 'a'"),
