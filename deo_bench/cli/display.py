@@ -47,6 +47,7 @@ class Display(Screen):
         self._bar: TaskID | None = None
         self._bars: dict[str, TaskID] = {}
         self._labels: dict[str, str] = {}
+        self._counted = "score"
         self._last, self._steps, self._scored, self._wanted = 0.0, 0, 0, 0
 
     def show(self, event: Event) -> None:
@@ -60,7 +61,9 @@ class Display(Screen):
                 self._ended(event)
             case ScoringStarted():
                 self._wanted, self._scored, self._last = event.count, 0, 0.0
-                self._open_bar(f"scores of {len({r.subject for r in self.plan.requests})} backbones", event.count)
+                self._counted = "score or set of maps" if event.maps else "score"
+                what = "scores and maps" if event.maps else "scores"
+                self._open_bar(f"{what} of {len({r.subject for r in self.plan.requests})} backbones", event.count)
             case Scored() | Mapped() | ScoreFailed():
                 self._score(event)
             case Note():
@@ -117,7 +120,7 @@ class Display(Screen):
             self._cohorts.update(self._bar, completed=self._scored, told=now)
         if self.is_plain and (time.monotonic() - self._last >= PLAIN_SECONDS or self._scored == self._wanted):
             self._last = time.monotonic()
-            self._say(f"score {self._scored} of {self._wanted}; {now}")
+            self._say(f"{self._counted} {self._scored} of {self._wanted}; {now}")
 
     def _open_bar(self, what: str, total: int, start: int = 0) -> None:
         self._close_bar()

@@ -49,9 +49,10 @@ class RunEnded(Event):
 
 @dataclass(frozen=True)
 class ScoringStarted(Event):
-    """So many scores, and maps of features, are to be made."""
+    """So many scores, and maps of features, are to be made; maps: how many of them are maps."""
 
     count: int
+    maps: int = 0
 
 
 @dataclass(frozen=True)

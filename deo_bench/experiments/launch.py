@@ -144,7 +144,7 @@ class Launch:
         requests, maps = self.plan.scores_to_do(), self.plan.maps_to_do()
         if not requests and not maps:
             return
-        yield ScoringStarted(len(requests) + len(maps))
+        yield ScoringStarted(len(requests) + len(maps), len(maps))
         for event in ScoringJob(self.plan, self.device).events([*requests, *maps]):
             if isinstance(event, Mapped):
                 self.outcome.mapped += not event.is_empty

@@ -92,7 +92,7 @@ def test_one_that_is_harmed_is_made_again_with_the_same_bytes_and_nothing_else(a
     assert told_plan(plan) == ["to map: 1 of 6 sets of maps, 2 images each"]
     outcome, events = again.carry_out(plan)
     assert outcome.mapped == 1 and outcome.trained == outcome.scored == 0
-    assert "; 1 sets of maps" in told_outcome(outcome)[0]
+    assert "; 1 set of maps" in told_outcome(outcome)[0]
     assert sum(isinstance(event, Mapped) for event in events) == 1
     assert files(again) == before
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deo_bench.experiments.summary import told_cells, told_plan
+from deo_bench.experiments.summary import noun, told_cells, told_plan
 from deo_bench.experiments.sweep.final import final_plan, searched_of
 from deo_bench.experiments.sweep.notes import notes_of
 from deo_bench.experiments.sweep.plan import SweepPlan
@@ -17,7 +17,7 @@ def told_sweep(sweep: SweepPlan) -> list[str]:
     studies = sweep.studies_looked_for()
     searched = searched_of(sweep, studies)
     where = storage_name(sweep.url, sweep.store, sweep.experiment.name)
-    cells = f"{len(sweep.cells)} cell{'s'[: len(sweep.cells) > 1]}"
+    cells = f"{len(sweep.cells)} {noun(len(sweep.cells), 'cell')}"
     lines = [f"{sweep.experiment.path}: a sweep of {cells}, store {sweep.store}, studies {where}"]
     width = max(len(study.study) for study in searched)
     for study in searched:
@@ -32,5 +32,6 @@ def told_sweep(sweep: SweepPlan) -> list[str]:
         for study, tuned in zip(searched, sweep.cells, strict=True)
     )
     seeds = sweep.final_runs([study.wanted for study in searched])
-    lines.append(f"to try: {left:,} trials, at most {steps:,} steps; then at most {seeds} runs with fresh seeds")
+    trials = f"{left:,} {noun(left, 'trial')}, at most {steps:,} {noun(steps, 'step')}"
+    lines.append(f"to try: {trials}; then at most {seeds} {noun(seeds, 'run')} with fresh seeds")
     return lines
