@@ -20,10 +20,14 @@ FAR = -1e4
 """The logit of a class that the labels never hold (minus this: always): its optimum lies at infinity."""
 
 TOLERANCE = 5e-9
-"""Where the solver stops: gains below so much of the objective, for C up to 100."""
+"""Where the solver stops: gains below so much of the objective, for C up to 100.
+
+The optimum is then usually within 1e-6. Where classes have a single sample, steps gain little for long, and it stops
+earlier: 7e-6 of the objective short has been seen (300 samples, features of spread 30, C 89)."""
 
 LOOSE = 1e-6
-"""Where it stops above: nearly separated data gain digits of an objective near 0 there, and no decision changes."""
+"""Where it stops above: nearly separated data gain digits of an objective near 0 there, for many passes. Where classes
+are rare, a decision near the border may still change."""
 
 
 @dataclass(frozen=True)
