@@ -104,9 +104,10 @@ def false_alarms(
 
     Disjoint seeds; differences corrected over all names and tasks, the best over tasks. paired: common seeds, and
     recipes that differ from image to image but not on the whole. able: what runs' ability adds to the variance (see
-    World.own); with none of it, and few images, seeds tie most often.
+    World.own); with none, recipes are the same on every image, too: paired seeds then tie most often.
     """
-    draws, world = np.random.default_rng([3, names, seeds, tasks]), World(0.1, 0.05 if paired else 0.1, able, images)
+    draws, across = np.random.default_rng([3, names, seeds, tasks]), 0.05 if paired and able else 0.1
+    world = World(0.1, across, able, images)
     found = np.zeros(2)
     for _ in range(repeats):
         grids = [measured(draws, world.correct(draws, names, seeds, [0.5] * names), paired) for _ in range(tasks)]
