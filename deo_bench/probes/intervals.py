@@ -9,12 +9,12 @@ from deo_bench.errors import UserError
 from deo_bench.probes.metrics import kind_of, measure
 
 UNDEFINED = {
-    "single": "the report split's predictions may not be numbers",
-    "multi": "the report split may hold no positive label",
-    "regression": "the numbers of the report split may not vary, or its predictions may be beyond all bounds",
-    "segmentation": "the report split may hold no pixel that counts, or none of the class asked for",
+    "single": "predictions may not be numbers",
+    "multi": "the images that are scored may hold no positive label",
+    "regression": "the numbers that are scored may not vary, or predictions may be beyond all bounds",
+    "segmentation": "the images that are scored may hold no pixel that counts, or none of the class asked for",
 }
-"""Why a metric may say nothing, by the kind of labels."""
+"""Why a metric may say nothing, by the kind of labels; *select* is scored by it too, in a sweep."""
 
 
 def resamples(size: int, num: int, *stream: int | str, groups: np.ndarray | None = None) -> np.ndarray:

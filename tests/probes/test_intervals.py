@@ -59,7 +59,7 @@ def test_percentiles_leave_out_what_is_undefined():
 
 def test_an_undefined_metric_says_why_for_its_kind_of_labels():
     weights = resamples(4, 5, "u")
-    with pytest.raises(UserError, match="numbers of the report split may not vary"):
+    with pytest.raises(UserError, match="numbers that are scored may not vary"):
         interval("r2", np.full(4, 0.1), np.ones((4, 1)), None, weights)
     with pytest.raises(UserError, match="no positive label"):
         interval("micro_map", np.zeros((4, 2), int), np.ones((4, 2)), None, weights)
