@@ -44,7 +44,7 @@ def compare(
     recipe = differences(sides[0].contents, sides[1].contents)
     entries = [_entry(name, side) for name, side in zip("AB", sides, strict=True)]
     problems: list[str] = []
-    made = compare_scores(read_scores(store, problems), entries[0], entries[1])
+    made = compare_scores(read_scores(store, problems), entries[0], entries[1], _last_step(sides))
     ours = {run.name for side in sides for run in side.runs}
     made.problems = [*(line for line in problems if line.partition("/")[0] in ours), *made.problems]
     if as_json:
@@ -55,6 +55,12 @@ def compare(
 
 def _same_runs(a: Side, b: Side) -> bool:
     return {run.name for run in a.runs} == {run.name for run in b.runs}
+
+
+def _last_step(sides: list[Side]) -> int | None:
+    """The last step of all runs, none where they differ: one's last is another's on the way."""
+    steps = {run.info.get("steps") for side in sides for run in side.runs}
+    return steps.pop() if len(steps) == 1 else None
 
 
 def _entry(name: str, side: Side) -> Any:

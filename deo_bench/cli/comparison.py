@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from deo_bench.experiments.sides import Side
     from deo_bench.recipe.differences import Difference
     from deo_bench.reports.compare import Compared, Comparison
+
+
+_NAMED = 4
+"""Tasks, bands or probes that a line names; --json names all."""
 
 
 def draw(sides: list[Side], recipe: list[Difference], made: Comparison) -> None:
@@ -153,15 +157,29 @@ def _draw_apart(console: Console, made: Comparison, sides: list[Side]) -> None:
         return
     if not made.compared and not made.apart:
         _say(console, "\nno scores are compared: neither side has any")
-    groups: dict[str, list[str]] = {}
+    causes: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for where, reason in made.apart:
-        of = f"{where['task']}, {where['protocol']}, {where['bands']}, {where['weights']}"
-        step = "" if where["step"] is None else f" of step {where['step']}"
-        groups.setdefault(f"{of}{step}: {reason}", []).append(where["probe"])
-    if groups:
+        causes.setdefault((where["protocol"], reason), []).append(where)
+    if causes:
         _say(console, "\nnot compared")
-    for told, probes in groups.items():
-        _say(console, f"  {told} ({', '.join(dict.fromkeys(probes))})")
+    for (protocol, reason), wheres in causes.items():
+        count = "1 score" if len(wheres) == 1 else f"{len(wheres)} scores"
+        _say(console, f"  {count} under {protocol}: {reason} ({_told_where(wheres)})")
+
+
+def _told_where(wheres: list[dict[str, Any]]) -> str:
+    """Which scores, by what of them there is: tasks; bands; weights; steps, where any was kept; probes."""
+    told = [_several([where[key] for where in wheres]) for key in ("task", "bands", "weights", "probe")]
+    if any(where["step"] is not None for where in wheres):
+        steps = ["the last step" if where["step"] is None else f"step {where['step']}" for where in wheres]
+        told.insert(3, _several(steps))
+    return "; ".join(told)
+
+
+def _several(values: list[str]) -> str:
+    values = list(dict.fromkeys(values))
+    more = f" and {len(values) - _NAMED} more" if len(values) > _NAMED else ""
+    return ", ".join(values[:_NAMED]) + more
 
 
 def _lacks(name: str, side: Side) -> str:

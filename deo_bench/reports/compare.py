@@ -49,11 +49,13 @@ class Comparison:
     problems: list[str] = field(default_factory=list)
 
 
-def compare(frame: pd.DataFrame, a: Entry, b: Entry) -> Comparison:
+def compare(frame: pd.DataFrame, a: Entry, b: Entry, last: int | None = None) -> Comparison:
     """The scores of two rows held against each other, of a frame as `read_scores` gives it.
 
     Only scores with one digest are: the same protocol, probe, bands, weights, step, partition, data and versions.
+    last: the last step of all runs of both; what was scored of it, too, is the score of the last weights once more.
     """
+    frame = _once(frame, last)
     made = Comparison()
     ours, theirs = (frame[frame["subject"].isin([subject for _, subject in side.subjects])] for side in (a, b))
     digests = [{where: set(rows["digest"]) for where, rows in _groups(side)} for side in (ours, theirs)]
@@ -67,6 +69,17 @@ def compare(frame: pd.DataFrame, a: Entry, b: Entry) -> Comparison:
             is_ours = key in digests[0]
             made.apart.append((where, _why(where, ours, theirs) if is_ours else _why(where, theirs, ours, "A", "B")))
     return made
+
+
+def _once(frame: pd.DataFrame, last: int | None) -> pd.DataFrame:
+    """The scores without those of the last step that are there without a step, too."""
+    if last is None or frame.empty:
+        return frame
+    about = [key for key in ("subject", *KEY, "task_content", "band_labels") if key != "step"]
+    of_last = frame["step"].eq(last).fillna(value=False).astype(bool)
+    ends = {tuple(row) for row in frame.loc[frame["step"].isna(), about].to_numpy()}
+    is_there = pd.Series([tuple(row) in ends for row in frame[about].to_numpy()], index=frame.index)
+    return frame[~(of_last & is_there)]
 
 
 def _groups(rows: pd.DataFrame) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:

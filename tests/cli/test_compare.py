@@ -124,9 +124,27 @@ def test_what_was_made_otherwise_is_told_and_not_compared(stored: Stored, call: 
     stored.scores.score(a, "cover", 0.9, protocol="tgb-v0.4")
     stored.scores.score(b, "cover", 0.1)
     told = call("compare", a, b)
-    assert "B is scored under scenes-v1: protocols are never mixed (knn5_l2)" in told and "80.0" not in told
+    cause = "1 score under tgb-v0.4: B is scored under scenes-v1: protocols are never mixed"
+    assert f"{cause} (cover; s2_10; student; knn5_l2)" in told and "80.0" not in told
     told = as_json(call("compare", a, b, "--json"))
     assert told["scores"] == [] and {one["protocol"] for one in told["not_compared"]} == {"tgb-v0.4", "scenes-v1"}
+
+
+def test_one_cause_is_one_line(stored: Stored, call: Call) -> None:
+    made = stored.make(seeds=(0,))
+    a, b = made["weight=1.0"][0], made["weight=0.0"][0]
+    for step in (None, 3, 6):
+        for task in ("cover", "parcels"):
+            stored.scores.score(a, task, 0.9, protocol="tgb-v0.4", step=step)
+            stored.scores.score(a, task, 0.9, step=step)
+            stored.scores.score(b, task, 0.1, step=step)
+    said = call("compare", a, b)
+    lines = said.partition("not compared\n")[2].splitlines()
+    assert lines == [
+        "  4 scores under tgb-v0.4: B is scored under scenes-v1: protocols are never mixed "
+        "(cover, parcels; s2_10; student; the last step, step 3; knn5_l2)"
+    ]
+    assert "4 differences" in said and "of step 3" in said and "of step 6" not in said
 
 
 def test_partitions_and_kept_steps_are_compared_each_with_its_own(stored: Stored, call: Call) -> None:

@@ -109,3 +109,15 @@ def test_partitions_and_kept_steps_are_held_against_their_own(fake: FakeStore) -
         ("default", 3): 0.6,
     }
     assert made.apart == []
+
+
+def test_a_kept_last_step_is_no_second_difference(fake: FakeStore) -> None:
+    a, b = fake.cell("a", [0.9]), fake.cell("b", [0.5])
+    for entry, share in ((a, 0.9), (b, 0.5)):
+        for step in (2, 4):
+            fake.score(entry.subjects[0][1], "cover", share, step=step)
+    frame = read_scores(fake.root)
+    assert {one.where["step"] for one in compare(frame, a, b).compared if one.where["task"] == "cover"} == {None, 2, 4}
+    made = compare(frame, a, b, last=4)
+    assert [one.where["step"] for one in made.compared if one.where["task"] == "cover"] == [None, 2]
+    assert made.apart == []
