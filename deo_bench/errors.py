@@ -27,10 +27,13 @@ class CannotWrite(StoreError):
     """A write that the disk refused (full, read-only, no permission): the next would be refused too, so work stops."""
 
 
-def nearest(given: str, known: Iterable[str]) -> str:
-    """The hint `, did you mean 'x'?`, or the known names where none is near."""
+def nearest(given: str, known: Iterable[str], beside: Iterable[str] = ()) -> str:
+    """The hint `, did you mean 'x'?`, or the known names where none is near.
+
+    beside: names that may have been meant, too, and are not among those that there are.
+    """
     names = sorted(known)
-    close = difflib.get_close_matches(given, names, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(given, sorted({*names, *beside}), n=1, cutoff=0.6)
     if close:
         return f", did you mean {close[0]!r}?"
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")

@@ -71,8 +71,7 @@ class Registry:
         declared = self.get(kind, name, where)
         for key in given:
             if key not in declared.options:
-                hint = nearest(key, {*declared.options, *beside})
-                hint = hint if hint.startswith(", did you mean") else nearest(key, declared.options)
+                hint = nearest(key, declared.options, beside)
                 raise UserError(f"{where}.{key}: {kind} {name!r} has no option {key!r}{hint}")
         resolved = {}
         for key, option in declared.options.items():
