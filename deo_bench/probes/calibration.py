@@ -13,7 +13,7 @@ from deo_bench.declarations import Count
 from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Prediction, Probe, Select, probe
 from deo_bench.probes._chosen import best_on_select, probabilities
-from deo_bench.probes.checks import check_alike, check_features, check_positive, check_split
+from deo_bench.probes.checks import check_features, check_select, check_split
 from deo_bench.probes.logistic import Weights
 
 COLDEST, HOTTEST = 1e-2, 1e2
@@ -43,13 +43,9 @@ class Calibration(Probe):
 
     def predict(self, fit: Fit, select: Select, report: np.ndarray, num_classes: int, merge: bool) -> Prediction:
         """The report split's probabilities; `chosen` holds C, the temperature, and whether either is on its edge."""
-        width = fit.features.shape[-1]
         check_split(fit.features, fit.labels, num_classes, "fit", None)
-        check_split(select.features, select.labels, num_classes, "select", width)
-        check_alike(fit.labels, select.labels)
-        check_features(report, "report", width)
-        if len(self.grid) > 1:
-            check_positive(select.labels, "num_c = 1")
+        check_select(fit, select, num_classes, "num_c = 1" if len(self.grid) > 1 else None)
+        check_features(report, "report", fit.features.shape[-1])
         place, weights = best_on_select(
             fit.features, fit.labels, select.features, select.labels, num_classes, self.grid.tolist()
         )

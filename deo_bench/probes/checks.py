@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from deo_bench.errors import UserError
+from deo_bench.probes import Fit, Select
 
 BLOCK = 65_536
 """Rows looked at in one go: features may be memory-mapped and larger than memory."""
@@ -59,8 +60,18 @@ def check_split(features: np.ndarray, labels: np.ndarray, num_classes: int, role
         raise UserError(f"the {role} split has {len(features)} rows of features and {len(labels)} of labels")
 
 
-def check_alike(fit: np.ndarray, select: np.ndarray) -> None:
-    """Labels of *fit* and *select* are of one kind, so that a choice and a refit on both make sense."""
+def check_select(fit: Fit, select: Select, num_classes: int, without: str | None) -> None:
+    """*Select*, for a choice of settings by it or a refit on both: as `check_split`, and of one kind with *fit*.
+
+    without: which settings make a choice unnecessary, as a user writes them; none where nothing is chosen.
+    """
+    check_split(select.features, select.labels, num_classes, "select", fit.features.shape[-1])
+    _check_alike(fit.labels, select.labels)
+    if without is not None:
+        _check_positive(select.labels, without)
+
+
+def _check_alike(fit: np.ndarray, select: np.ndarray) -> None:
     if fit.ndim != select.ndim:
         kinds = {1: "class ids", 2: "zeros and ones"}
         raise UserError(
@@ -69,15 +80,9 @@ def check_alike(fit: np.ndarray, select: np.ndarray) -> None:
         )
 
 
-def check_positive(labels: np.ndarray, settings: str) -> None:
-    """Zeros and ones [N, K] of *select* by which micro-mAP can choose: there is a one.
-
-    settings: which of a probe's settings make a choice unnecessary, as a user writes them.
-    """
+def _check_positive(labels: np.ndarray, without: str) -> None:
     if labels.ndim == 2 and not labels.any():
-        raise UserError(
-            f"the select split has no positive label, so micro-mAP can choose nothing on it; say {settings}"
-        )
+        raise UserError(f"the select split has no positive label, so micro-mAP can choose nothing on it; say {without}")
 
 
 def check_numbers(numbers: np.ndarray, role: str) -> None:

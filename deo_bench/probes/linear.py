@@ -10,7 +10,7 @@ from deo_bench.declarations import Count
 from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Prediction, Probe, Select, probe
 from deo_bench.probes._chosen import best_on_select, probabilities
-from deo_bench.probes.checks import check_alike, check_features, check_positive, check_split
+from deo_bench.probes.checks import check_features, check_select, check_split
 from deo_bench.probes.logistic import LogisticRegression
 from deo_bench.probes.rows import Rows
 
@@ -44,14 +44,10 @@ class Linear(Probe):
 
     def predict(self, fit: Fit, select: Select, report: np.ndarray, num_classes: int, merge: bool) -> Prediction:
         """The report split's probabilities; `chosen` holds C and whether it lies on the edge of the grid."""
-        width = fit.features.shape[-1]
         check_split(fit.features, fit.labels, num_classes, "fit", None)
-        check_features(report, "report", width)
+        check_features(report, "report", fit.features.shape[-1])
         if len(self.grid) > 1 or (merge and len(select.features)):
-            check_split(select.features, select.labels, num_classes, "select", width)
-            check_alike(fit.labels, select.labels)
-        if len(self.grid) > 1:
-            check_positive(select.labels, "num_c = 1")
+            check_select(fit, select, num_classes, "num_c = 1" if len(self.grid) > 1 else None)
         scaling = _scaling(fit.features) if self.standardise else (None, None)
         train, valid, test = (Rows([each], *scaling) for each in (fit.features, select.features, report))
         place, weights = best_on_select(

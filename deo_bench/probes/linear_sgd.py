@@ -16,7 +16,7 @@ from deo_bench.draws import batch_indices, global_seed
 from deo_bench.errors import UserError
 from deo_bench.probes import Fit, Prediction, Probe, Select, probe
 from deo_bench.probes._lars import Lars
-from deo_bench.probes.checks import check_alike, check_features, check_positive, check_split
+from deo_bench.probes.checks import check_features, check_select, check_split
 from deo_bench.probes.metrics import measure
 from deo_bench.schedules import Schedule
 
@@ -64,17 +64,14 @@ class LinearSgd(Probe):
 
     def predict(self, fit: Fit, select: Select, report: np.ndarray, num_classes: int, merge: bool) -> Prediction:
         """The report split's probabilities; `chosen` holds the setting and whether it lies on the edge of its grid."""
-        width = fit.features.shape[-1]
         check_split(fit.features, fit.labels, num_classes, "fit", None)
-        check_features(report, "report", width)
+        check_features(report, "report", fit.features.shape[-1])
         if self.norm and len(fit.features) == 1:
             raise UserError("probe 'linear_sgd': the fit split has one sample; say norm = false")
         settings = list(itertools.product(self.rates, self.decays))
         if len(settings) > 1 or (merge and len(select.features)):
-            check_split(select.features, select.labels, num_classes, "select", width)
-            check_alike(fit.labels, select.labels)
-        if len(settings) > 1:
-            check_positive(select.labels, "one of learning_rates and of weight_decays")
+            without = "one of learning_rates and of weight_decays" if len(settings) > 1 else None
+            check_select(fit, select, num_classes, without)
         heads = self._trained([fit.features], fit.labels, num_classes, settings)
         place = self._best(heads.probabilities(select.features), select.labels) if len(settings) > 1 else 0
         if merge and len(select.features):
