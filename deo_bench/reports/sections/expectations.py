@@ -224,9 +224,7 @@ def _otherwise(one: Mapping[str, Any], answer: Answer) -> str:
         rows = [keys.get(now.ours), keys.get(now.theirs)]
         if [*rows, sorted(now.tasks), now.by, now.within] == wanted and all(key in one for key in _SHARED):
             differing = [key for key in _SHARED if one[key] != getattr(now, key)]
-            before, after = (
-                ", ".join(_UNDER[key].format(value) for key, value in zip(differing, values, strict=True))
-                for values in ([one[key] for key in differing], [getattr(now, key) for key in differing])
-            )
+            before = ", ".join(_UNDER[key].format(one[key]) for key in differing)
+            after = ", ".join(_UNDER[key].format(getattr(now, key)) for key in differing)
             return f"{before}, now declared {after}" if differing else ""
     return ""
